@@ -1,0 +1,77 @@
+"""Waiting in greenlets: libev or libuv watchers on the hub of the calling thread."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import gevent
+from gevent.hub import Waiter as Switch
+from gevent.monkey import get_original
+
+from agentzero.backends.base import Lock
+
+__all__ = ["GeventBackend"]
+
+READ = 1
+
+
+class GeventWaiter:
+    """One greenlet's place to wait at."""
+
+    def __init__(self) -> None:
+        self._hub = gevent.get_hub()
+        self._async = self._hub.loop.async_()
+        self._woken = False
+
+    def wake(self) -> None:
+        self._woken = True
+        self._async.send()
+
+    def wait(self, fds: Sequence[int], timeout: float) -> None:
+        switch = Switch(self._hub)
+        watchers = [self._async, *(self._hub.loop.io(fd, READ) for fd in fds)]
+        if timeout != math.inf:
+            watchers.append(self._hub.loop.timer(timeout))
+        try:
+            for watcher in watchers:
+                watcher.start(switch.switch, None)
+            if not self._woken:
+                switch.get()
+        finally:
+            self._woken = False
+            for watcher in watchers:
+                watcher.stop()
+            for watcher in watchers[1:]:
+                watcher.close()
+
+    def close(self) -> None:
+        self._async.close()
+
+
+class GeventBackend:
+    """The backend of greenlets, with or without monkey-patching; each thread has its own hub.
+
+    >>> GeventBackend().name
+    'gevent'
+    """
+
+    name = "gevent"
+    flavour = "zmq.green"
+    is_async: Literal[False] = False
+
+    def lock(self) -> Lock:
+        # A native lock also where threading is patched: it is held for microseconds and never
+        # across a switch, and threads with hubs of their own share it.
+        lock: Lock = get_original("threading", "RLock")()
+        return lock
+
+    def waiter(self) -> GeventWaiter:
+        return GeventWaiter()
+
+    def detach(self, function: Callable[[], object]) -> object:
+        return get_original("_thread", "start_new_thread")(function, ())
+
+    def forget(self, fd: int) -> None:
+        """Do nothing: nobody watches between two waits."""

@@ -1,0 +1,88 @@
+"""Waiting in plain threads: one poll(2) over what is awaited and a socket to be woken by."""
+
+from __future__ import annotations
+
+import _thread
+import math
+import select
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Literal
+
+from agentzero.backends.base import Lock
+
+__all__ = ["ThreadsBackend"]
+
+if hasattr(select, "poll"):
+
+    def wait_readable(fds: Sequence[int], timeout: float) -> list[int]:
+        poll = select.poll()
+        for fd in fds:
+            poll.register(fd, select.POLLIN)
+        ready = poll.poll(None if timeout == math.inf else timeout * 1000)
+        return [fd for fd, _ in ready]
+
+else:  # pragma: no cover (Windows has no poll)
+
+    def wait_readable(fds: Sequence[int], timeout: float) -> list[int]:
+        return select.select(fds, [], [], None if timeout == math.inf else timeout)[0]
+
+
+class ThreadWaiter:
+    """One thread's place to wait at; `close` returns it to the pool, its sockets still open."""
+
+    def __init__(self, pool: deque[ThreadWaiter]) -> None:
+        self._pool = pool
+        self._ours, self._theirs = socket.socketpair()
+        self._ours.setblocking(False)
+        self._theirs.setblocking(False)
+        self._fd = self._ours.fileno()
+
+    def wake(self) -> None:
+        with suppress(BlockingIOError):  # full of wakes already
+            self._theirs.send(b"\0")
+
+    def wait(self, fds: Sequence[int], timeout: float) -> None:
+        if self._fd in wait_readable((self._fd, *fds), timeout):
+            self._ours.recv(4096)
+
+    def close(self) -> None:
+        self._pool.append(self)
+
+    def __del__(self) -> None:
+        self._ours.close()
+        self._theirs.close()
+
+
+class ThreadsBackend:
+    """The backend of plain threads; any number of them may share a manager.
+
+    >>> ThreadsBackend().name
+    'threads'
+    """
+
+    name = "threads"
+    flavour = "zmq"
+    is_async: Literal[False] = False
+
+    def __init__(self) -> None:
+        self._pool: deque[ThreadWaiter] = deque()
+
+    def lock(self) -> Lock:
+        return threading.RLock()
+
+    def waiter(self) -> ThreadWaiter:
+        try:
+            return self._pool.pop()
+        except IndexError:
+            return ThreadWaiter(self._pool)
+
+    def detach(self, function: Callable[[], object]) -> object:
+        # Not threading.Thread, whose start waits for locks that garbage collection may interrupt.
+        return _thread.start_new_thread(function, ())
+
+    def forget(self, fd: int) -> None:
+        """Do nothing: nobody watches between two waits."""

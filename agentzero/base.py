@@ -1,0 +1,461 @@
+"""What never waits, and both managers share: endpoints, options, topics, logs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import zmq
+
+from agentzero.books import B, Books, checked_mask
+from agentzero.channel import Channel
+from agentzero.deadline import Deadline, checked_timeout
+from agentzero.endpoints import attach, attached, detach
+from agentzero.log import ZMQPubHandler
+from agentzero.messages import pack, topic_bytes
+
+__all__ = ["BaseManager"]
+
+
+class BaseManager(Books[B]):
+    """Everything about named sockets that is the same for sync and async."""
+
+    # Endpoints
+
+    def bind(self, socket_name: str, address: str, polling_mechanism: int | None = None) -> Any:
+        """Bind a socket to an address; it may have many.
+
+        Args:
+            socket_name: the socket.
+            address: tcp (host names, `*`, interfaces, IPv6 in brackets, port `*` for any free
+                one), ipc or inproc.
+            polling_mechanism: what `engage` polls it for from now on: zmq.POLLIN, zmq.POLLOUT or
+                both. None leaves that as it is.
+
+        Returns:
+            The pyzmq socket.
+
+        Raises:
+            SocketNotFound: there is no socket of that name.
+            SocketBindError: with socket, address and cause; nothing has changed.
+
+        >>> import zmq
+        >>> from agentzero import SocketManager
+        >>> with SocketManager() as sockets:
+        ...     _ = sockets.create("pipe-in", zmq.PULL)
+        ...     _ = sockets.bind("pipe-in", "inproc://pipe", zmq.POLLIN)
+        ...     sockets.endpoints("pipe-in")
+        ['inproc://pipe']
+        """
+        return self._attach(socket_name, address, polling_mechanism, bound=True)
+
+    def connect(self, socket_name: str, address: str, polling_mechanism: int | None = None) -> Any:
+        """Connect a socket to an address, whether somebody is there yet or not; it may have many.
+
+        It never waits for DNS: the name is resolved in the background, anew at each reconnection,
+        to its IPv4 address.
+
+        Args:
+            socket_name: the socket.
+            address: as for `bind`, without wildcards.
+            polling_mechanism: as for `bind`.
+
+        Returns:
+            The pyzmq socket.
+
+        Raises:
+            SocketNotFound: there is no socket of that name.
+            SocketConnectError: with socket, address and cause; nothing has changed.
+
+        >>> import zmq
+        >>> from agentzero import SocketManager
+        >>> with SocketManager(linger=0) as sockets:
+        ...     _ = sockets.create("jobs", zmq.PUSH)
+        ...     _ = sockets.connect("jobs", "tcp://localhost:6000", zmq.POLLOUT)
+        ...     sockets.endpoints("jobs")
+        ['tcp://localhost:6000']
+        """
+        return self._attach(socket_name, address, polling_mechanism, bound=False)
+
+    def _attach(self, name: str, address: str, mask: int | None, *, bound: bool) -> Any:
+        channel = self._channel(name)
+        if mask is not None:
+            checked_mask(mask)
+        attach(channel, address, bound=bound)
+        self._register(channel, mask)
+        return channel.socket
+
+    def bind_to_random_port(
+        self,
+        socket_name: str,
+        polling_mechanism: int | None = None,
+        local_address: str = "tcp://0.0.0.0",
+    ) -> tuple[Any, str]:
+        """Bind a socket to a port that the system chooses.
+
+        Args:
+            socket_name: the socket.
+            polling_mechanism: as for `bind`.
+            local_address: transport and host, without a port.
+
+        Returns:
+            The pyzmq socket and its address.
+
+        Raises:
+            SocketNotFound, SocketBindError: as for `bind`.
+
+        >>> import zmq
+        >>> from agentzero import SocketManager
+        >>> with SocketManager() as sockets:
+        ...     _ = sockets.create("api-server", zmq.REP)
+        ...     _, address = sockets.bind_to_random_port(
+        ...         "api-server", zmq.POLLIN | zmq.POLLOUT, local_address="tcp://127.0.0.1"
+        ...     )
+        ...     address.rpartition(":")[0]
+        'tcp://127.0.0.1'
+        """
+        socket = self.bind(socket_name, f"{local_address}:*", polling_mechanism)
+        return socket, self._channel(socket_name).endpoints[-1].address
+
+    def ensure_and_bind(
+        self,
+        socket_name: str,
+        socket_type: int,
+        address: str,
+        polling_mechanism: int | None = None,
+        **options: Any,
+    ) -> Any:
+        """See to it that a socket exists and is bound; doing it again changes nothing.
+
+        It never waits for traffic.
+
+        Args:
+            socket_name, socket_type, options: as for `get_or_create`.
+            address, polling_mechanism: as for `bind`.
+
+        Returns:
+            The pyzmq socket.
+
+        Raises:
+            SocketAlreadyExists: the name belongs to a socket of another type.
+            SocketBindError: as for `bind`; a socket made for this is gone again.
+
+        >>> import zmq
+        >>> from agentzero import SocketManager
+        >>> with SocketManager() as sockets:
+        ...     for _ in range(2):
+        ...         _ = sockets.ensure_and_bind("jobs", zmq.PULL, "inproc://jobs", zmq.POLLIN)
+        ...     sockets.endpoints("jobs")
+        ['inproc://jobs']
+        """
+        return self._ensure_attached(
+            socket_name, socket_type, address, polling_mechanism, options, bound=True
+        )
+
+    def ensure_and_connect(
+        self,
+        socket_name: str,
+        socket_type: int,
+        address: str,
+        polling_mechanism: int | None = None,
+        **options: Any,
+    ) -> Any:
+        """See to it that a socket exists and is connected; doing it again changes nothing.
+
+        It never waits for traffic, nor for the peer.
+
+        Args:
+            socket_name, socket_type, options: as for `get_or_create`.
+            address, polling_mechanism: as for `connect`.
+
+        Returns:
+            The pyzmq socket.
+
+        Raises:
+            SocketAlreadyExists: the name belongs to a socket of another type.
+            SocketConnectError: as for `connect`; a socket made for this is gone again.
+
+        >>> import zmq
+        >>> from agentzero import SocketManager
+        >>> with SocketManager(linger=0) as sockets:
+        ...     _ = sockets.ensure_and_connect("requester", zmq.REQ, "tcp://127.0.0.1:5051")
+        ...     "requester" in sockets
+        True
+        """
+        return self._ensure_attached(
+            socket_name, socket_type, address, polling_mechanism, options, bound=False
+        )
+
+    def _ensure_attached(
+        self,
+        name: str,
+        socket_type: int,
+        address: str,
+        mask: int | None,
+        options: dict[str, Any],
+        *,
+        bound: bool,
+    ) -> Any:
+        with self._lock:
+            channel, made = self._ensure(name, socket_type, None, options)
+            try:
+                if not attached(channel, address, bound=bound):
+                    attach(channel, address, bound=bound)
+                self._register(channel, mask)
+            except BaseException:
+                if made:
+                    self.close(name)
+                raise
+            return channel.socket
+
+    def disconnect(self, name: str, address: str | None = None) -> None:
+        """Let go of one address that a socket is connected to, or of all of them.
+
+        Raises:
+            SocketNotFound: there is no socket of that name.
+            SocketConnectError: it is not connected to that address.
+
+        >>> import zmq
+        >>> from agentzero import SocketManager
+        >>> with SocketManager(linger=0) as sockets:
+        ...     _ = sockets.ensure_and_connect("logs", zmq.PUB, "tcp://127.0.0.1:6000")
+        ...     sockets.disconnect("logs")
+        ...     sockets.endpoints("logs")
+        []
+        """
+        detach(self._channel(name), address, bound=False)
+
+    def unbind(self, name: str, address: str | None = None) -> None:
+        """Let go of one address that a socket is bound to, or of all of them.
+
+        Raises:
+            SocketNotFound: there is no socket of that name.
+            SocketBindError: it is not bound to that address.
+
+        >>> import zmq
+        >>> from agentzero import SocketManager
+        >>> with SocketManager() as sockets:
+        ...     _ = sockets.ensure_and_bind("jobs", zmq.PULL, "tcp://127.0.0.1:*")
+        ...     sockets.unbind("jobs")
+        ...     sockets.endpoints("jobs")
+        []
+        """
+        detach(self._channel(name), address, bound=True)
+
+    def endpoints(self, name: str) -> list[str]:
+        """Return the addresses of a socket, bound and connected, with the ports it really has.
+
+        Raises:
+            SocketNotFound: there is no socket of that name.
+
+        >>> import zmq
+        >>> from agentzero import SocketManager
+        >>> with SocketManager() as sockets:
+        ...     _ = sockets.create("jobs", zmq.PULL)
+        ...     sockets.endpoints("jobs")
+        []
+        """
+        return [endpoint.address for endpoint in self._channel(name).endpoints]
+
+    # Options and topics
+
+    def set_socket_option(self, name: str, option: int, value: int | str | bytes) -> None:
+        """Set an option of a socket, such as zmq.HWM, zmq.IDENTITY or zmq.SUBSCRIBE.
+
+        Most count for what is bound or connected afterwards. Text is taken as UTF-8.
+
+        Raises:
+            SocketNotFound: there is no socket of that name.
+            AgentZeroSocketError: libzmq refuses the option or its value.
+
+        >>> import zmq
+        >>> from agentzero import SocketManager
+        >>> with SocketManager() as sockets:
+        ...     jobs = sockets.create("pipe-in", zmq.PULL)
+        ...     # block after 10 messages are queued
+        ...     sockets.set_socket_option("pipe-in", zmq.HWM, 10)
+        ...     jobs.get(zmq.RCVHWM)
+        10
+        """
+        channel = self._channel(name)
+        if option == zmq.SUBSCRIBE:
+            subscribe(channel, topic_bytes(value))
+        elif option == zmq.UNSUBSCRIBE:
+            unsubscribe(channel, topic_bytes(value))
+        else:
+            set_option(channel, option, value)
+
+    def set_topic(self, name: str, topic: str | bytes) -> None:
+        """Subscribe a SUB socket to all topics that begin with `topic`; twice counts once.
+
+        Raises:
+            SocketNotFound: there is no socket of that name.
+            AgentZeroSocketError: the socket is no SUB.
+
+        >>> import zmq
+        >>> from agentzero import SocketManager
+        >>> with SocketManager() as sockets:
+        ...     _ = sockets.ensure_and_bind("events", zmq.SUB, "inproc://events", zmq.POLLIN)
+        ...     # subscribe only to topics beginning with "logs"
+        ...     sockets.set_topic("events", "logs")
+        """
+        self.set_socket_option(name, zmq.SUBSCRIBE, topic)
+
+    def unset_topic(self, name: str, topic: str | bytes) -> None:
+        """End the subscription that `set_topic` made; without one, nothing happens.
+
+        Raises:
+            SocketNotFound: there is no socket of that name.
+
+        >>> import zmq
+        >>> from agentzero import SocketManager
+        >>> with SocketManager() as sockets:
+        ...     _ = sockets.create("events", zmq.SUB)
+        ...     sockets.set_topic("events", "logs")
+        ...     sockets.unset_topic("events", "logs")
+        """
+        self.set_socket_option(name, zmq.UNSUBSCRIBE, topic)
+
+    # Logs
+
+    def publish_nowait(self, name: str, topic: str | bytes, data: object) -> bool:
+        """Publish without ever waiting, not even for an event loop: for logs and metrics.
+
+        Returns:
+            True when it is queued; False when it was dropped, which `stats` counts.
+
+        Raises:
+            SocketNotFound: there is no socket of that name.
+            SerializationError: `data` cannot be written.
+
+        >>> import zmq
+        >>> from agentzero import SocketManager
+        >>> with SocketManager() as sockets:
+        ...     _ = sockets.ensure_and_bind("metrics", zmq.PUB, "inproc://metrics")
+        ...     sockets.publish_nowait("metrics", "load", 0.25)
+        True
+        """
+        channel = self._channel(name)
+        if channel.try_send_frames([topic_bytes(topic), pack(channel, data)]):
+            return True
+        channel.count("dropped")
+        return False
+
+    def get_log_handler(self, socket_name: str, topic_name: str = "logs") -> ZMQPubHandler:
+        """Return the handler that publishes log records on a socket; always the same one.
+
+        Args:
+            socket_name: a PUB socket; until there is one, the handler drops and counts.
+            topic_name: the topic to publish under.
+
+        >>> import logging
+        >>> from agentzero import SocketManager
+        >>> with SocketManager() as sockets:
+        ...     handler = sockets.get_log_handler("logs", topic_name="app_logs")
+        ...     handler is sockets.get_log_handler("logs", topic_name="app_logs")
+        True
+        """
+        with self._lock:
+            key = (socket_name, topic_name)
+            if key not in self._handlers:
+                self._handlers[key] = ZMQPubHandler(self, socket_name, topic_name)
+            return self._handlers[key]
+
+    def get_logger(
+        self, socket_name: str, topic_name: str = "logs", logger_name: str | None = None
+    ) -> logging.Logger:
+        """Return a logger whose records are published on a socket; its level is left as it is.
+
+        Args:
+            socket_name, topic_name: as for `get_log_handler`.
+            logger_name: the logger; the socket's name where it is None.
+
+        >>> from agentzero import SocketManager
+        >>> with SocketManager() as sockets:
+        ...     logger = sockets.get_logger("logs", logger_name="app")
+        ...     logger is sockets.get_logger("logs", logger_name="app"), len(logger.handlers)
+        (True, 1)
+        """
+        logger = logging.getLogger(logger_name or socket_name)
+        logger.addHandler(self.get_log_handler(socket_name, topic_name))
+        return logger
+
+    # What the verbs share
+
+    def _deadline(self, timeout: float | None) -> Deadline:
+        return Deadline(self.timeout if timeout is None else timeout)
+
+    def _milliseconds(self, timeout: float | None) -> Deadline:
+        timeout = self.polling_timeout if timeout is None else checked_timeout(timeout)
+        return Deadline(timeout / 1000)
+
+    def _longest(self, polling_timeout: float | None) -> float:
+        if polling_timeout is None:
+            polling_timeout = self.polling_timeout
+        # A single wait of 0 would be a busy loop.
+        return max(0.001, checked_timeout(polling_timeout, "polling_timeout") / 1000)
+
+    def _polled(self) -> dict[Channel, int]:
+        with self._lock:
+            self._check_open()
+            gone = [channel for channel in self._registered if channel.socket.closed]
+            for channel in gone:
+                self._strike_out(channel)
+            return dict(self._registered)
+
+
+def checked_callable(keep_polling: Callable[[], object] | None) -> Callable[[], object]:
+    """Return `keep_polling`, or what always says yes where it is None."""
+    if keep_polling is None:
+        return lambda: True
+    if not callable(keep_polling):
+        raise TypeError(f"keep_polling is called to ask whether to go on, not {keep_polling!r}")
+    return keep_polling
+
+
+def subscribe_to(channel: Channel, topic: str | bytes | bool | None) -> None:
+    """Subscribe a SUB or XSUB to `topic`, or to everything where it has no topic at all."""
+    if channel.kind not in (zmq.SUB, zmq.XSUB):
+        return
+    if topic is None or topic is False:
+        if not channel.topics:
+            subscribe(channel, b"")
+    else:
+        subscribe(channel, topic_bytes(topic))
+
+
+def set_option(channel: Channel, option: int, value: int | str | bytes) -> None:
+    """Set a socket option."""
+    value = value.encode() if isinstance(value, str) else value
+    try:
+        with channel.using() as socket:
+            if option == zmq.HWM:
+                socket.set_hwm(value)
+            else:
+                socket.set(option, value)
+    except zmq.ZMQError as error:
+        raise channel.explained(error, f"set option {option!r} to {value!r} on") from error
+
+
+def subscribe(channel: Channel, topic: bytes) -> None:
+    """Subscribe once, however often it is called."""
+    with channel.lock:
+        if topic not in channel.topics:
+            _set_filter(channel, zmq.SUBSCRIBE, topic)
+            channel.topics.add(topic)
+
+
+def unsubscribe(channel: Channel, topic: bytes) -> None:
+    """End a subscription, if there is one."""
+    with channel.lock:
+        if topic in channel.topics:
+            _set_filter(channel, zmq.UNSUBSCRIBE, topic)
+            channel.topics.remove(topic)
+
+
+def _set_filter(channel: Channel, option: int, topic: bytes) -> None:
+    if channel.kind == zmq.XSUB:
+        channel.try_send((b"\1" if option == zmq.SUBSCRIBE else b"\0") + topic)
+    else:
+        set_option(channel, option, topic)

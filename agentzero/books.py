@@ -1,0 +1,359 @@
+"""The books of a manager: which sockets it has, how they are made, found, counted and closed."""
+
+from __future__ import annotations
+
+import math
+import os
+import weakref
+from importlib import import_module
+from types import ModuleType
+from typing import Any, Generic, Never, TypeVar
+
+import zmq as pyzmq
+
+from agentzero import lifecycle, serializers
+from agentzero.backends.base import AsyncBackend, Backend
+from agentzero.channel import Channel
+from agentzero.deadline import checked_timeout
+from agentzero.errors import (
+    AgentZeroSocketError,
+    ManagerClosed,
+    SocketAlreadyExists,
+    SocketNotFound,
+)
+from agentzero.events import SocketStats
+from agentzero.log import ZMQPubHandler
+
+__all__ = ["DEFAULT_POLLING_TIMEOUT", "DEFAULT_TIMEOUT_IN_SECONDS", "B", "Books"]
+
+DEFAULT_TIMEOUT_IN_SECONDS = 10
+DEFAULT_POLLING_TIMEOUT = DEFAULT_TIMEOUT_IN_SECONDS * 1000
+
+B = TypeVar("B", bound=Backend | AsyncBackend)
+
+
+def milliseconds(seconds: float) -> int:
+    """Return seconds as libzmq takes them: whole milliseconds, -1 for ever.
+
+    >>> milliseconds(0.25), milliseconds(math.inf)
+    (250, -1)
+    """
+    return -1 if seconds == math.inf else math.ceil(seconds * 1000)
+
+
+def checked_mask(mask: object) -> int:
+    """Return `mask` when it is made of zmq.POLLIN and zmq.POLLOUT.
+
+    Raises:
+        ValueError: it is anything else.
+    """
+    if not isinstance(mask, int) or not 0 < mask <= pyzmq.POLLIN | pyzmq.POLLOUT:
+        raise ValueError(f"polling_mechanism is zmq.POLLIN, zmq.POLLOUT or both, not {mask!r}")
+    return int(mask)
+
+
+class Books(Generic[B]):
+    """Which sockets a manager has."""
+
+    def __init__(
+        self,
+        zmq: ModuleType | None,
+        context: pyzmq.Context[Any] | None,
+        serialization_backend: serializers.Serializer | str | None,
+        polling_timeout: float,
+        timeout: float,
+        backend: B,
+        linger: float,
+        max_message_size: int | None,
+    ) -> None:
+        self.zmq = zmq or import_module(backend.flavour)
+        self.timeout = checked_timeout(timeout)
+        self.polling_timeout = checked_timeout(polling_timeout, "polling_timeout")
+        self.linger = checked_timeout(linger, "linger")
+        self.serialization_backend = serializers.resolve(serialization_backend)
+        self.max_message_size = max_message_size
+        self.backend = backend
+        self.context = context or self._new_context()
+        self._own_context = None if context else self.context
+        self._lock = backend.lock()
+        self._channels: dict[str, Channel] = {}
+        self._registered: dict[Channel, int] = {}
+        self._by_socket: dict[Any, Channel] = {}
+        self._handlers: dict[tuple[str, str], ZMQPubHandler] = {}
+        self._past = SocketStats()
+        self._refusal = ""
+        lifecycle.watch(self)
+        self._disposal = weakref.finalize(
+            self, lifecycle.dispose, os.getpid(), self._channels, self._own_context, linger, backend
+        )
+        self._disposal.atexit = False
+
+    def _new_context(self) -> pyzmq.Context[Any]:
+        context: pyzmq.Context[Any] = self.zmq.Context()
+        context.set(pyzmq.MAX_SOCKETS, context.get(pyzmq.SOCKET_LIMIT))
+        return context
+
+    def __repr__(self) -> str:
+        names = "', '".join(self._channels)
+        return f"{type(self).__name__}(sockets=['{names}'])"
+
+    def __len__(self) -> int:
+        return len(self._channels)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._channels
+
+    # The books
+
+    def create(
+        self,
+        name: str,
+        socket_type: int,
+        *,
+        serializer: serializers.Serializer | str | None = None,
+        max_message_size: int | None = None,
+    ) -> Any:
+        """Create a socket under a name.
+
+        Args:
+            name: any text; free again once the socket is closed.
+            socket_type: zmq.REQ, zmq.SUB, ...
+            serializer: an instance or a registered name, where this socket's differs.
+            max_message_size: bytes per frame; a peer that sends more is disconnected. None takes
+                the manager's.
+
+        Returns:
+            The pyzmq socket, of the manager's flavour.
+
+        Raises:
+            SocketAlreadyExists: the name is taken.
+            ManagerClosed: the manager is closed.
+
+        >>> import zmq
+        >>> from agentzero import SocketManager
+        >>> with SocketManager() as sockets:
+        ...     _ = sockets.create("jobs", zmq.PULL, serializer="msgpack")
+        ...     sockets.names()
+        ['jobs']
+        """
+        if not isinstance(name, str):
+            raise TypeError(f"a socket's name is a str, not {name!r}")
+        codec = (
+            self.serialization_backend if serializer is None else serializers.resolve(serializer)
+        )
+        with self._lock:
+            self._check_open()
+            if name in self._channels:
+                raise SocketAlreadyExists(self, name)
+            socket = self._new_socket(name, socket_type, max_message_size)
+            channel = Channel(name, socket, self.backend.lock(), codec)
+            self._channels[name] = self._by_socket[socket] = channel
+        return socket
+
+    def _new_socket(self, name: str, socket_type: int, max_message_size: int | None) -> Any:
+        limit = self.max_message_size if max_message_size is None else max_message_size
+        try:
+            socket = self.context.socket(socket_type, socket_class=self.zmq.Socket)
+            # Before anything else: what is never connected is closed at once all the same.
+            socket.set(pyzmq.LINGER, milliseconds(self.linger))
+            if limit is not None:
+                socket.set(pyzmq.MAXMSGSIZE, limit)
+            if socket_type == pyzmq.ROUTER:
+                socket.set(pyzmq.ROUTER_MANDATORY, 1)
+        except pyzmq.ZMQError as error:
+            raise AgentZeroSocketError(
+                f"cannot create socket {name!r} of type {socket_type!r}: {error.strerror}"
+            ) from error
+        return socket
+
+    def get_by_name(self, name: str) -> Any:
+        """Return the socket that `create` returned.
+
+        Raises:
+            SocketNotFound: there is none of that name.
+
+        >>> import zmq
+        >>> from agentzero import SocketManager
+        >>> with SocketManager() as sockets:
+        ...     sockets.create("jobs", zmq.PULL) is sockets.get_by_name("jobs")
+        True
+        """
+        return self._channel(name).socket
+
+    def get_or_create(
+        self, name: str, socket_type: int, polling_mechanism: int | None = None, **options: Any
+    ) -> Any:
+        """Return the socket of that name; create it where there is none.
+
+        Args:
+            name: its name.
+            socket_type: zmq.REQ, zmq.SUB, ...
+            polling_mechanism: what `engage` polls it for: zmq.POLLIN, zmq.POLLOUT or both. None
+                leaves that as it is.
+            options: as for `create`; they count when it is created.
+
+        Raises:
+            SocketAlreadyExists: the name belongs to a socket of another type.
+
+        >>> import zmq
+        >>> from agentzero import SocketManager
+        >>> with SocketManager() as sockets:
+        ...     requester = sockets.get_or_create("requester", zmq.REQ, zmq.POLLIN | zmq.POLLOUT)
+        ...     requester is sockets.get_or_create("requester", zmq.REQ, zmq.POLLIN)
+        True
+        """
+        return self._ensure(name, socket_type, polling_mechanism, options)[0].socket
+
+    def _ensure(
+        self, name: str, socket_type: int, mask: int | None, options: dict[str, Any]
+    ) -> tuple[Channel, bool]:
+        """Return the channel of that name, and whether it was made for this."""
+        with self._lock:
+            made = name not in self._channels
+            if made:
+                self.create(name, socket_type, **options)
+            channel = self._channel(name)
+            if channel.kind != socket_type:
+                kind = channel.kind.name
+                raise SocketAlreadyExists(self, name, f", and it is a {kind}")
+            self._register(channel, mask)
+            return channel, made
+
+    def register_socket(self, socket: Any, polling_mechanism: int) -> Any:
+        """Have `engage` poll a socket, one of this manager or any other pyzmq socket.
+
+        Doing it again replaces the mask. A foreign socket stays its owner's: the manager never
+        closes it, and it must not be used by another thread while `engage` runs.
+
+        Args:
+            socket: the pyzmq socket.
+            polling_mechanism: zmq.POLLIN, zmq.POLLOUT or both.
+
+        Returns:
+            The socket.
+
+        >>> import zmq
+        >>> from agentzero import SocketManager
+        >>> with SocketManager() as sockets, zmq.Context() as context:
+        ...     foreign = sockets.register_socket(context.socket(zmq.PUSH), zmq.POLLOUT)
+        ...     sockets.engage(0)
+        ...     foreign.close()
+        {}
+        """
+        if not isinstance(socket, pyzmq.Socket):
+            raise TypeError(f"a pyzmq socket is expected, not {socket!r}")
+        with self._lock:
+            self._check_open()
+            self._register(self._channel_of(socket), polling_mechanism)
+        return socket
+
+    def _channel_of(self, socket: Any) -> Channel:
+        if socket not in self._by_socket:
+            lock, codec = self.backend.lock(), self.serialization_backend
+            self._by_socket[socket] = Channel(repr(socket), socket, lock, codec)
+        return self._by_socket[socket]
+
+    def _register(self, channel: Channel, mask: int | None) -> None:
+        if mask is not None:
+            self._registered[channel] = checked_mask(mask)
+
+    def names(self) -> list[str]:
+        """Return the names of all sockets, in the order of their creation.
+
+        >>> from agentzero import SocketManager
+        >>> with SocketManager() as sockets:
+        ...     sockets.names()
+        []
+        """
+        return list(self._channels)
+
+    def _channel(self, name: str) -> Channel:
+        return self._channels.get(name) or self._missing(name)
+
+    def _missing(self, name: str) -> Never:
+        self._check_open()
+        raise SocketNotFound(self, name)
+
+    def _check_open(self) -> None:
+        if self._refusal:
+            raise ManagerClosed(self._refusal)
+
+    # Counters
+
+    def stats(self, name: str | None = None) -> SocketStats:
+        """Return the counters of one socket, or of all, closed ones included.
+
+        Raises:
+            SocketNotFound: there is no socket of that name.
+
+        >>> import zmq
+        >>> from agentzero import SocketManager
+        >>> with SocketManager() as sockets:
+        ...     _ = sockets.create("jobs", zmq.PULL)
+        ...     _ = sockets.recv_safe("jobs", timeout=0)
+        ...     sockets.stats("jobs").timeouts
+        1
+        """
+        if name is not None:
+            return self._channel(name).stats()
+        with self._lock:
+            return sum((channel.stats() for channel in self._channels.values()), self._past)
+
+    # The end
+
+    def close(self, socket_name: str) -> None:
+        """Close a socket, if there is one of that name; whoever waits on it gets SocketClosed.
+
+        The name is free at once. Messages that wait to be sent are sent for as long as `linger`.
+
+        >>> import zmq
+        >>> from agentzero import SocketManager
+        >>> with SocketManager() as sockets:
+        ...     _ = sockets.create("logs", zmq.SUB)
+        ...     sockets.close("logs")
+        ...     sockets.close("logs")
+        ...     "logs" in sockets
+        False
+        """
+        with self._lock:
+            channel = self._channels.pop(socket_name, None)
+            if channel is not None:
+                self._strike_out(channel)
+                lifecycle.close_channels([channel], self.backend.forget)
+                self._past += channel.stats()
+
+    def _strike_out(self, channel: Channel) -> None:
+        self._registered.pop(channel, None)
+        self._by_socket.pop(channel.socket, None)
+
+    def _shut(self) -> pyzmq.Context[Any] | None:
+        """Close all sockets; return the context that is still to be terminated, if any."""
+        with self._lock:
+            if self._refusal:
+                return None
+            self._refusal = "the manager was closed"
+            lifecycle.unwatch(self)
+            self._disposal.detach()
+            for name in list(self._channels):
+                self.close(name)
+            self._registered.clear()
+            self._by_socket.clear()
+            return self._own_context
+
+    def abandon(self) -> None:
+        """Close everything without waiting; the exit of the process waits for the linger."""
+        context = self._shut()
+        if context is not None:
+            lifecycle.end_context(context, self.linger, self.backend.detach)
+
+    def inherited(self) -> None:
+        """Refuse all work: the sockets belong to the process that this one was forked from."""
+        self._refusal = "the manager was made before fork(), by another process: make a new one"
+        self._disposal.detach()
+        self._lock = self.backend.lock()
+        # Not closed, and kept: their owner goes on using what is behind them.
+        self._kept, self._channels = self._channels, {}
+        self._registered, self._by_socket = {}, {}

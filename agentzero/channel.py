@@ -1,0 +1,275 @@
+"""One named socket: its lock, its counters, its waiters, and attempts that never wait.
+
+An attempt returns None where libzmq says "again"; `steps.py` does the waiting. Every method that
+touches the socket holds the lock while it does, so any thread may call any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import zmq
+from zmq.backend import Socket as RawSocket
+
+from agentzero.backends.base import Lock, Wakeable
+from agentzero.errors import AgentZeroSocketError, PeerUnreachable, SocketClosed
+from agentzero.events import SocketStats
+from agentzero.serializers import Serializer
+
+__all__ = ["Channel"]
+
+T = TypeVar("T")
+
+POLLIN = int(zmq.POLLIN)
+POLLOUT = int(zmq.POLLOUT)
+NOBLOCK = int(zmq.NOBLOCK)
+SNDMORE = int(zmq.SNDMORE) | NOBLOCK
+EVENTS = int(zmq.EVENTS)
+RCVMORE = int(zmq.RCVMORE)
+
+WRONG_STATE = {
+    zmq.REQ: "a REQ socket sends and receives in turn",
+    zmq.REP: "a REP socket receives and sends in turn",
+}
+
+
+class Channel:
+    """One socket, shared by any number of tasks.
+
+    Args:
+        name: what its manager calls it.
+        socket: a pyzmq socket of any flavour.
+        lock: held around each attempt, never while waiting.
+        serializer: what its messages are written and read with.
+    """
+
+    __slots__ = (
+        "__weakref__", "_get", "_in_message", "_recv", "_send", "_waiters", "closed", "dropped",
+        "endpoints", "fds", "kind", "late", "lock", "name", "received", "received_bytes", "sent",
+        "sent_bytes", "serializer", "socket", "timeouts", "topics", "undecodable",
+    )  # fmt: skip
+
+    def __init__(self, name: str, socket: Any, lock: Lock, serializer: Serializer) -> None:
+        self.name = name
+        self.socket = socket
+        self.lock = lock
+        self.serializer = serializer
+        # The base class's own methods: a flavour's override would wait, or look at watchers of
+        # its own after each message, and its socket is handed out all the same.
+        self._send = RawSocket.send.__get__(socket)
+        self._recv = RawSocket.recv.__get__(socket)
+        self._get = RawSocket.get.__get__(socket)
+        self.kind = zmq.SocketType(self._get(zmq.TYPE))
+        self.fds: tuple[int, ...] = (self._get(zmq.FD),)
+        self.endpoints: list[Any] = []
+        self.topics: set[bytes] = set()
+        self.closed = False
+        self._waiters: dict[Wakeable, int] = {}
+        self._in_message = False
+        self.sent = self.sent_bytes = self.received = self.received_bytes = 0
+        self.timeouts = self.undecodable = self.late = self.dropped = 0
+
+    def __str__(self) -> str:
+        where = ", ".join(str(endpoint) for endpoint in self.endpoints) or "no endpoints"
+        return f"socket {self.name!r} ({self.kind.name}, {where})"
+
+    # Attempts
+
+    def try_send(self, frame: bytes) -> bool | None:
+        """Queue a message of one frame; return True, or None for "again"."""
+        with self.lock:
+            if self._in_message:
+                return None
+            try:
+                self._send(frame, NOBLOCK)
+            except zmq.ZMQError as error:
+                self._again(error, "send on")
+                return None
+            self.sent += 1
+            self.sent_bytes += len(frame)
+            if self._waiters:
+                self._pass_on()
+            return True
+
+    def try_send_frames(self, frames: Sequence[Any]) -> bool | None:
+        """Queue a message of several frames, whole or not at all; return True, or None."""
+        with self.lock:
+            if self._in_message:
+                return None
+            self._in_message = True
+            try:
+                self._send_frames(frames)
+            except zmq.ZMQError as error:
+                self._again(error, "send on")
+                return None
+            finally:
+                self._in_message = False
+            self.sent += 1
+            self.sent_bytes += sum(map(len, frames))
+            if self._waiters:
+                self._pass_on()
+            return True
+
+    def _send_frames(self, frames: Sequence[Any]) -> None:
+        flags = [SNDMORE] * (len(frames) - 1) + [NOBLOCK]
+        rest = zip(frames, flags, strict=True)
+        try:
+            for frame, flag in rest:
+                self._send(frame, flag)
+        except zmq.ZMQError:
+            raise
+        except BaseException:
+            # Ctrl-C between two frames: the half message would swallow the next one.
+            for frame, flag in rest:
+                self._send(frame, flag)
+            raise
+
+    def try_recv(self) -> list[zmq.Frame] | None:
+        """Take a message; return its frames, or None for "again"."""
+        with self.lock:
+            if self._in_message:
+                return None
+            try:
+                frame = self._recv(NOBLOCK, False)
+                frames = [frame, *self._recv_rest()] if frame.more else [frame]
+            except zmq.ZMQError as error:
+                self._again(error, "receive on")
+                return None
+            except BaseException:
+                # Ctrl-C between two frames: the rest would be read as the next message.
+                self._drop_rest()
+                raise
+            self.received += 1
+            self.received_bytes += sum(map(len, frames))
+            if self._waiters:
+                self._pass_on()
+            return frames
+
+    def _recv_rest(self) -> list[zmq.Frame]:
+        self._in_message = True
+        try:
+            frames = [self._recv(NOBLOCK, False)]
+            while frames[-1].more:
+                frames.append(self._recv(NOBLOCK, False))
+            return frames
+        finally:
+            self._in_message = False
+
+    def _drop_rest(self) -> None:
+        while self._get(RCVMORE):
+            self._recv(NOBLOCK)
+
+    def _again(self, error: zmq.ZMQError, doing: str) -> None:
+        if not isinstance(error, zmq.Again):
+            raise self.explained(error, doing) from error
+        if self._waiters:
+            self._pass_on()
+
+    @staticmethod
+    def gone(error: zmq.ZMQError) -> bool:
+        """Return whether `error` says that the socket, or its context, is closed."""
+        return error.errno in (zmq.ENOTSOCK, zmq.ETERM)
+
+    def explained(self, error: zmq.ZMQError, doing: str) -> AgentZeroSocketError:
+        """Return what `error` means on this socket, in the words of this library."""
+        if self.gone(error):
+            return SocketClosed(f"{self} was closed")
+        if error.errno == zmq.EHOSTUNREACH:
+            return PeerUnreachable(f"no connected peer of {self} has that identity")
+        cause = WRONG_STATE.get(self.kind) if error.errno == zmq.EFSM else None
+        return AgentZeroSocketError(f"cannot {doing} {self}: {cause or error.strerror}")
+
+    @contextmanager
+    def using(self) -> Iterator[Any]:
+        """Give the socket for anything else that is done to it, such as a bind."""
+        with self.lock:
+            yield self.socket
+            if self._waiters:
+                self._pass_on()
+
+    # Waiting
+
+    def ready(self, mask: int) -> int:
+        """Return those bits of `mask` (zmq.POLLIN, zmq.POLLOUT) that are ready now."""
+        with self.lock:
+            return self._events() & mask
+
+    def attempt_or_arm(
+        self, attempt: Callable[[], T | None], mask: int, waiter: Wakeable
+    ) -> T | None:
+        """Return what `attempt` gives; where that is None, leave word to wake `waiter`.
+
+        Both under one hold of the lock, or what arrives between them would wake nobody.
+
+        Raises:
+            SocketClosed: the socket is closed.
+        """
+        with self.lock:
+            self._waiters.pop(waiter, None)
+            events = self._events()
+            if events & mask and (result := attempt()) is not None:
+                return result
+            # A ROUTER's POLLOUT is always on, also while the peer in question has no room: to be
+            # woken by it would be to be woken for ever.
+            self._arm(waiter, mask & ~events)
+            return None
+
+    def ready_or_arm(self, mask: int, waiter: Wakeable) -> int:
+        """Return the ready bits of `mask`; where there are none, leave word to wake `waiter`."""
+        with self.lock:
+            self._waiters.pop(waiter, None)
+            events = self._events() & mask
+            if not events:
+                self._arm(waiter, mask)
+            return events
+
+    def disarm(self, waiter: Wakeable) -> None:
+        """Forget `waiter`, and let another go on if there is something left to do."""
+        with self.lock:
+            self._waiters.pop(waiter, None)
+            if self._waiters:
+                self._pass_on()
+
+    def _arm(self, waiter: Wakeable, mask: int) -> None:
+        if self._waiters:
+            self._pass_on()
+        self._waiters[waiter] = mask
+
+    def _events(self) -> int:
+        try:
+            events: int = self._get(EVENTS)
+        except zmq.ZMQError as error:
+            raise self.explained(error, "poll") from error
+        return events
+
+    def _pass_on(self) -> None:
+        # Every operation may have eaten the one edge that the others wait for.
+        events = self._events()
+        for waiter, mask in list(self._waiters.items()):
+            if events & mask:
+                del self._waiters[waiter]
+                waiter.wake()
+                events &= ~mask
+
+    def close(self) -> None:
+        """Close the socket and wake its waiters: they get SocketClosed. Twice is harmless."""
+        with self.lock:
+            self.closed = True
+            self.socket.close()
+            for waiter in self._waiters:
+                waiter.wake()
+            self._waiters.clear()
+
+    # Counters
+
+    def count(self, counter: str, by: int = 1) -> None:
+        """Add to one of the counters that `stats` shows."""
+        with self.lock:
+            setattr(self, counter, getattr(self, counter) + by)
+
+    def stats(self) -> SocketStats:
+        """Return the counters as they are now."""
+        with self.lock:
+            return SocketStats(**{name: getattr(self, name) for name in SocketStats.__slots__})

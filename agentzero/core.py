@@ -1,0 +1,573 @@
+"""SocketManager: named ZeroMQ sockets with one set of verbs, for threads and greenlets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
+from types import ModuleType, TracebackType
+from typing import Any, Literal, TypeVar
+
+import zmq
+
+from agentzero import backends
+from agentzero.backends import Backend
+from agentzero.base import BaseManager, checked_callable, subscribe_to
+from agentzero.books import DEFAULT_POLLING_TIMEOUT, DEFAULT_TIMEOUT_IN_SECONDS, checked_mask
+from agentzero.channel import POLLIN, POLLOUT, Channel
+from agentzero.deadline import Deadline, checked_timeout
+from agentzero.errors import DeserializationError, SocketTimeout
+from agentzero.events import Envelope, Event
+from agentzero.lifecycle import GRACE
+from agentzero.log import ZMQPubHandler
+from agentzero.messages import as_frames, envelope, event, or_report, pack, topic_bytes, unpack
+from agentzero.serializers import Serializer
+from agentzero.steps import LONGEST_NAP, call, drive, drive_each, insist, poll, repeat, until
+
+__all__ = [
+    "DEFAULT_POLLING_TIMEOUT",
+    "DEFAULT_TIMEOUT_IN_SECONDS",
+    "Event",
+    "SocketManager",
+    "ZMQPubHandler",
+    "zmq",
+]
+
+T = TypeVar("T")
+
+
+class SocketManager(BaseManager[Backend]):
+    """ZeroMQ sockets by name, safe to share between any number of threads (or greenlets).
+
+    Args:
+        zmq: the pyzmq flavour, `zmq` or `zmq.green`: which sockets the manager hands out. None
+            means the flavour that suits the backend.
+        context: where sockets are made. None makes one that `close_all` terminates; one that is
+            passed in is never terminated.
+        serialization_backend: a serializer, or the name of one. None means $AGENTZERO_SERIALIZER,
+            else JSON.
+        polling_timeout: the longest single wait, in milliseconds.
+        timeout: how long verbs wait by default, in seconds; `math.inf` waits for ever.
+        backend: a backend, or the name of one. None means $AGENTZERO_BACKEND, else what suits
+            `zmq`, else gevent where it has monkey-patched the process, else threads.
+        linger: how long closing may keep the process for unsent messages, in seconds.
+        max_message_size: bytes per frame; a peer that sends more is disconnected. None sets no
+            limit.
+
+    Everywhere `timeout` is in seconds, 0 tries once without waiting, None takes the manager's, and
+    `math.inf` waits for ever; `polling_timeout` and the time-outs of `engage` and `ready` are in
+    milliseconds.
+
+    >>> import zmq
+    >>> with SocketManager() as sockets:
+    ...     _ = sockets.ensure_and_bind("in", zmq.PULL, "inproc://jobs")
+    ...     _ = sockets.ensure_and_connect("out", zmq.PUSH, "inproc://jobs")
+    ...     sockets.send("out", {"job": 1})
+    ...     sockets.recv("in")
+    {'job': 1}
+    """
+
+    def __init__(
+        self,
+        zmq: ModuleType | None = None,
+        context: zmq.Context[Any] | None = None,
+        serialization_backend: Serializer | str | None = None,
+        polling_timeout: float = DEFAULT_POLLING_TIMEOUT,
+        timeout: float = DEFAULT_TIMEOUT_IN_SECONDS,
+        *,
+        backend: Backend | str | None = None,
+        linger: float = 10,
+        max_message_size: int | None = None,
+    ) -> None:
+        super().__init__(
+            zmq,
+            context,
+            serialization_backend,
+            polling_timeout,
+            timeout,
+            backends.resolve(backend, zmq),
+            linger,
+            max_message_size,
+        )
+
+    def __enter__(self) -> SocketManager:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close_all()
+
+    def close_all(self) -> None:
+        """Close everything; twice is harmless, and later calls raise ManagerClosed.
+
+        It waits `linger` seconds at the most for messages that are still to be sent.
+
+        >>> sockets = SocketManager()
+        >>> sockets.close_all()
+        >>> sockets.names()
+        []
+        """
+        context = self._shut()
+        if context is not None:
+            total = Deadline(self.linger + GRACE)
+            drive(
+                self.backend,
+                lambda waiter: call(waiter, self.backend.detach, context.destroy, total),
+            )
+
+    # Waiting
+
+    def engage(self, timeout: float | None = None) -> dict[Any, int]:
+        """Wait until any registered socket is ready.
+
+        Args:
+            timeout: milliseconds; None takes the manager's `polling_timeout`.
+
+        Returns:
+            socket -> what it is ready for (zmq.POLLIN, zmq.POLLOUT or both), of those that are.
+
+        >>> with SocketManager() as sockets:
+        ...     jobs = sockets.ensure_and_bind("jobs", zmq.PULL, "inproc://jobs", zmq.POLLIN)
+        ...     _ = sockets.ensure_and_connect("out", zmq.PUSH, "inproc://jobs")
+        ...     sockets.send("out", 1)
+        ...     sockets.engage() == {jobs: zmq.POLLIN}
+        True
+        """
+        polled, deadline = self._polled(), self._milliseconds(timeout)
+        return drive(self.backend, lambda waiter: poll(waiter, polled, deadline))
+
+    def ready(self, name: str, polling_mechanism: int, timeout: float | None = None) -> Any:
+        """Wait until a socket is ready for any of what is asked.
+
+        Args:
+            name: the socket.
+            polling_mechanism: zmq.POLLIN, zmq.POLLOUT or both.
+            timeout: milliseconds; None takes the manager's `polling_timeout`.
+
+        Returns:
+            The pyzmq socket, or None in time-out.
+
+        Raises:
+            SocketNotFound: there is no socket of that name.
+
+        >>> with SocketManager() as sockets:
+        ...     _ = sockets.ensure_and_bind("events", zmq.PUB, "inproc://events")
+        ...     sockets.ready("events", zmq.POLLOUT) is sockets.get_by_name("events")
+        True
+        """
+        return self._ready(self._channel(name), polling_mechanism, self._milliseconds(timeout))
+
+    def wait_until_ready(
+        self,
+        name: str,
+        polling_mechanism: int,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+    ) -> Any:
+        """As `ready`, with its time-out in seconds.
+
+        Args:
+            name: the socket.
+            polling_mechanism: zmq.POLLIN, zmq.POLLOUT or both.
+            timeout: seconds in all.
+            polling_timeout: milliseconds of the longest single wait within them.
+
+        Returns:
+            The pyzmq socket, or None in time-out.
+
+        Raises:
+            SocketNotFound: there is no socket of that name.
+            SocketClosed: it was closed meanwhile.
+
+        >>> with SocketManager() as sockets:
+        ...     _ = sockets.create("jobs", zmq.PULL)
+        ...     sockets.wait_until_ready("jobs", zmq.POLLIN, timeout=0.01) is None
+        True
+        """
+        channel, deadline = self._channel(name), self._deadline(timeout)
+        return self._ready(channel, polling_mechanism, deadline, self._longest(polling_timeout))
+
+    def _ready(
+        self, channel: Channel, mask: int, deadline: Deadline, longest: float = LONGEST_NAP
+    ) -> Any:
+        wanted = checked_mask(mask)
+
+        def attempt() -> int | None:
+            return channel.ready(wanted) or None
+
+        ready = drive(
+            self.backend,
+            lambda waiter: until(waiter, channel, attempt, wanted, deadline, longest),
+        )
+        return channel.socket if ready else None
+
+    def _insist(
+        self,
+        channel: Channel,
+        attempt: Callable[[], T | None],
+        mask: int,
+        timeout: float | None,
+        polling_timeout: float | None,
+    ) -> T:
+        deadline, longest = self._deadline(timeout), self._longest(polling_timeout)
+        return drive(
+            self.backend, lambda waiter: insist(waiter, channel, attempt, mask, deadline, longest)
+        )
+
+    # Sending
+
+    def send(
+        self,
+        name: str,
+        data: object,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+    ) -> None:
+        """Serialize and send, as one frame.
+
+        Args:
+            name: the socket.
+            data: whatever the serializer can write.
+            timeout: seconds to wait for room in the socket's queue.
+            polling_timeout: milliseconds of the longest single wait within them.
+
+        Raises:
+            SocketTimeout: it could not be queued in time.
+            SocketNotFound, SocketClosed, ManagerClosed: there is nothing to send on.
+            SerializationError: `data` cannot be written.
+
+        >>> with SocketManager() as sockets:
+        ...     _ = sockets.create("nobody", zmq.PUSH)
+        ...     sockets.send("nobody", "hello", timeout=0)
+        Traceback (most recent call last):
+          ...
+        agentzero.errors.SocketTimeout: no room to send on socket 'nobody' ... in 0 s
+        """
+        channel = self._channels.get(name) or self._missing(name)
+        frame = pack(channel, data)
+        if channel.try_send(frame) is None:
+            attempt = partial(channel.try_send, frame)
+            self._insist(channel, attempt, POLLOUT, timeout, polling_timeout)
+
+    def send_safe(
+        self,
+        name: str,
+        data: object,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+    ) -> bool:
+        """As `send`, but return True, or False when it could not be queued in time.
+
+        >>> with SocketManager() as sockets:
+        ...     _ = sockets.create("nobody", zmq.PUSH)
+        ...     sockets.send_safe("nobody", "hello", timeout=0)
+        False
+        """
+        try:
+            self.send(name, data, timeout, polling_timeout)
+        except SocketTimeout:
+            return False
+        return True
+
+    def send_multipart(
+        self,
+        name: str,
+        frames: Sequence[Any],
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+    ) -> None:
+        """Send frames of bytes as they are, as one message. Errors as for `send`.
+
+        >>> with SocketManager() as sockets:
+        ...     _ = sockets.ensure_and_bind("in", zmq.PULL, "inproc://raw")
+        ...     _ = sockets.ensure_and_connect("out", zmq.PUSH, "inproc://raw")
+        ...     sockets.send_multipart("out", [b"one", b"two"])
+        ...     sockets.recv_multipart("in")
+        [b'one', b'two']
+        """
+        channel = self._channels.get(name) or self._missing(name)
+        attempt = partial(channel.try_send_frames, as_frames(frames))
+        if attempt() is None:
+            self._insist(channel, attempt, POLLOUT, timeout, polling_timeout)
+
+    def send_to(
+        self,
+        name: str,
+        identity: bytes,
+        data: object,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+    ) -> None:
+        """Serialize and send to one peer of a ROUTER.
+
+        Args:
+            name: the ROUTER.
+            identity: the peer; from an `Envelope`, the answer finds its way to whoever asked.
+            data, timeout, polling_timeout: as for `send`.
+
+        Raises:
+            PeerUnreachable: no connected peer has that identity.
+            Others as for `send`.
+
+        >>> with SocketManager() as sockets:
+        ...     _ = sockets.ensure_and_bind("router", zmq.ROUTER, "inproc://router")
+        ...     sockets.send_to("router", b"nobody", "hello")
+        Traceback (most recent call last):
+          ...
+        agentzero.errors.PeerUnreachable: no connected peer of socket 'router' ... has that identity
+        """
+        channel = self._channels.get(name) or self._missing(name)
+        frames = [identity, *getattr(identity, "route", ()), pack(channel, data)]
+        attempt = partial(channel.try_send_frames, as_frames(frames))
+        if attempt() is None:
+            self._insist(channel, attempt, POLLOUT, timeout, polling_timeout)
+
+    def publish(
+        self,
+        name: str,
+        topic: str | bytes,
+        data: object,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+    ) -> None:
+        """Serialize and publish, as [topic, payload]. Errors as for `send`.
+
+        >>> with SocketManager() as sockets:
+        ...     _ = sockets.ensure_and_bind("logs", zmq.PUB, "inproc://logs")
+        ...     sockets.publish("logs", "output", "some data")
+        """
+        channel = self._channels.get(name) or self._missing(name)
+        frames = [topic_bytes(topic), pack(channel, data)]
+        if channel.try_send_frames(frames) is None:
+            attempt = partial(channel.try_send_frames, frames)
+            self._insist(channel, attempt, POLLOUT, timeout, polling_timeout)
+
+    def publish_safe(
+        self,
+        name: str,
+        topic: str | bytes,
+        data: object,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+    ) -> bool:
+        """As `publish`, but return True, or False when it could not be queued in time.
+
+        >>> with SocketManager() as sockets:
+        ...     _ = sockets.ensure_and_bind("logs", zmq.PUB, "inproc://logs")
+        ...     sockets.publish_safe("logs", "output", "some data")
+        True
+        """
+        try:
+            self.publish(name, topic, data, timeout, polling_timeout)
+        except SocketTimeout:
+            return False
+        return True
+
+    # Receiving
+
+    def recv(
+        self,
+        name: str,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: Any = None,
+    ) -> Any:
+        """Receive a message of one frame and deserialize it.
+
+        Args:
+            name: the socket.
+            timeout: seconds to wait for a message.
+            polling_timeout: milliseconds of the longest single wait within them.
+            type: what the data is converted to: a msgspec Struct, a dataclass, a TypedDict,
+                `list[int]`, ... None takes it as it comes.
+
+        Returns:
+            The data; None where the message is a null.
+
+        Raises:
+            SocketTimeout: no message came in time.
+            DeserializationError: the message cannot be read, or does not fit `type`; it is gone.
+            SocketNotFound, SocketClosed, ManagerClosed: there is nothing to receive on.
+
+        >>> with SocketManager() as sockets:
+        ...     _ = sockets.ensure_and_bind("in", zmq.PULL, "inproc://typed")
+        ...     _ = sockets.ensure_and_connect("out", zmq.PUSH, "inproc://typed")
+        ...     sockets.send("out", [1, 2])
+        ...     sockets.recv("in", type=tuple[int, ...])
+        (1, 2)
+        """
+        channel = self._channels.get(name) or self._missing(name)
+        frames = channel.try_recv()
+        if frames is None:
+            frames = self._insist(channel, channel.try_recv, POLLIN, timeout, polling_timeout)
+        return unpack(channel, frames, type)
+
+    def recv_safe(
+        self,
+        name: str,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: Any = None,
+    ) -> Any:
+        """As `recv`, but return None in time-out.
+
+        >>> with SocketManager() as sockets:
+        ...     _ = sockets.create("in", zmq.PULL)
+        ...     sockets.recv_safe("in", timeout=0) is None
+        True
+        """
+        try:
+            return self.recv(name, timeout, polling_timeout, type=type)
+        except SocketTimeout:
+            return None
+
+    def recv_multipart(
+        self, name: str, timeout: float | None = None, polling_timeout: float | None = None
+    ) -> list[bytes]:
+        """Receive a message as its frames. Arguments and errors as for `recv`.
+
+        >>> with SocketManager() as sockets:
+        ...     _ = sockets.create("in", zmq.PULL)
+        ...     sockets.recv_multipart("in", timeout=0)
+        Traceback (most recent call last):
+          ...
+        agentzero.errors.SocketTimeout: nothing to receive on socket 'in' ... in 0 s
+        """
+        channel = self._channels.get(name) or self._missing(name)
+        frames = channel.try_recv()
+        if frames is None:
+            frames = self._insist(channel, channel.try_recv, POLLIN, timeout, polling_timeout)
+        return [frame.bytes for frame in frames]
+
+    def recv_from(
+        self,
+        name: str,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: Any = None,
+    ) -> Envelope:
+        """Receive a message of a ROUTER with its sender. Arguments and errors as for `recv`.
+
+        >>> with SocketManager() as sockets:
+        ...     _ = sockets.ensure_and_bind("router", zmq.ROUTER, "inproc://router")
+        ...     _ = sockets.ensure_and_connect("worker", zmq.REQ, "inproc://router")
+        ...     sockets.send("worker", "ready")
+        ...     identity, data = sockets.recv_from("router")
+        ...     sockets.send_to("router", identity, f"{data}, steady, go")
+        ...     sockets.recv("worker")
+        'ready, steady, go'
+        """
+        channel = self._channels.get(name) or self._missing(name)
+        frames = channel.try_recv()
+        if frames is None:
+            frames = self._insist(channel, channel.try_recv, POLLIN, timeout, polling_timeout)
+        return envelope(channel, frames, type)
+
+    def recv_event(
+        self,
+        name: str,
+        topic: str | bytes | Literal[False] | None = False,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: Any = None,
+    ) -> Event:
+        """Receive a published message. Arguments and errors as for `recv`, and:
+
+        Args:
+            topic: what to subscribe to, once. False and None mean everything where the socket has
+                no subscription yet, and what it is subscribed to where it has.
+
+        >>> with SocketManager() as sockets:
+        ...     _ = sockets.ensure_and_bind("events", zmq.SUB, "inproc://events")
+        ...     sockets.recv_event("events", "logs", timeout=0)
+        Traceback (most recent call last):
+          ...
+        agentzero.errors.SocketTimeout: nothing to receive on socket 'events' ... in 0 s
+        """
+        channel = self._channels.get(name) or self._missing(name)
+        subscribe_to(channel, topic)
+        frames = channel.try_recv()
+        if frames is None:
+            frames = self._insist(channel, channel.try_recv, POLLIN, timeout, polling_timeout)
+        return event(channel, frames, type)
+
+    def recv_event_safe(
+        self,
+        name: str,
+        topic: str | bytes | Literal[False] | None = False,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: Any = None,
+    ) -> Event | None:
+        """As `recv_event`, but return None in time-out.
+
+        >>> with SocketManager() as sockets:
+        ...     _ = sockets.ensure_and_bind("events", zmq.SUB, "inproc://events")
+        ...     sockets.recv_event_safe("events", timeout=0) is None
+        True
+        """
+        try:
+            return self.recv_event(name, topic, timeout, polling_timeout, type=type)
+        except SocketTimeout:
+            return None
+
+    def subscribe(
+        self,
+        name: str,
+        topic: str | bytes | None = None,
+        keep_polling: Callable[[], object] | None = None,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: Any = None,
+        on_error: Callable[[DeserializationError], object] | None = None,
+    ) -> Generator[Event, None, None]:
+        """Subscribe now, and iterate over what is published.
+
+        A message that cannot be read does not end it: it is counted, logged at ERROR, and handed
+        to `on_error`. Closing the socket ends it.
+
+        Args:
+            name: the socket.
+            topic: as for `recv_event`.
+            keep_polling: asked before each message, and at least every `polling_timeout`; it ends
+                the loop when it returns something false.
+            timeout: seconds without a message after which the loop ends; None goes on for ever.
+            polling_timeout: milliseconds of the longest single wait.
+            type: as for `recv`.
+            on_error: called with each DeserializationError, which holds the raw bytes.
+
+        Raises:
+            SocketNotFound: there is no socket of that name.
+            TypeError: `keep_polling` cannot be called.
+
+        >>> with SocketManager() as sockets:
+        ...     _ = sockets.ensure_and_bind("out", zmq.XPUB, "inproc://events")
+        ...     _ = sockets.ensure_and_connect("in", zmq.SUB, "inproc://events")
+        ...     events = sockets.subscribe("in", "output", timeout=1)
+        ...     _ = sockets.recv_multipart("out")  # the subscription
+        ...     sockets.publish("out", "output:0", "some data")
+        ...     for topic, data in events:
+        ...         print(topic, "==>", data)
+        ...         break
+        output:0 ==> some data
+        """
+        go_on = checked_callable(keep_polling)
+        channel = self._channels.get(name) or self._missing(name)
+        subscribe_to(channel, topic)
+        handle = partial(or_report, event, channel, type, on_error)
+        silence = math.inf if timeout is None else checked_timeout(timeout)
+        longest = self._longest(polling_timeout)
+        return drive_each(
+            self.backend,
+            lambda waiter: repeat(waiter, channel, handle, go_on, silence, longest),
+        )

@@ -1,0 +1,90 @@
+"""What the verbs hand out: events, envelopes, counters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+__all__ = ["Envelope", "Event", "Identity", "SocketStats"]
+
+
+class Event(NamedTuple):
+    """One published message.
+
+    Attributes:
+        topic: what it was published under.
+        data: what was published, deserialized.
+
+    >>> topic, data = Event("logs", {"msg": "hello"})
+    >>> topic, data
+    ('logs', {'msg': 'hello'})
+    """
+
+    topic: str
+    data: Any
+
+
+class Identity(bytes):
+    """Who sent a message to a ROUTER, and the way an answer has to take.
+
+    It equals the plain bytes of the peer's identity. `route` holds the frames that stood between
+    identity and payload (a REQ peer's empty delimiter, a request's id): `send_to` puts them back,
+    so that an answer reaches whoever asked, and how they asked.
+
+    >>> Identity(b"worker-1") == b"worker-1"
+    True
+    """
+
+    route: tuple[bytes, ...]
+
+    def __new__(cls, identity: bytes, route: tuple[bytes, ...] = ()) -> Identity:
+        """Make the identity of a peer, with the frames between it and the payload."""
+        self = super().__new__(cls, identity)
+        self.route = route
+        return self
+
+
+class Envelope(NamedTuple):
+    """One message with its sender, as a ROUTER receives it.
+
+    Attributes:
+        identity: the peer; give it to `send_to` to answer.
+        data: what the peer sent, deserialized.
+
+    >>> Envelope(Identity(b"worker-1"), "ready").data
+    'ready'
+    """
+
+    identity: Identity
+    data: Any
+
+
+@dataclass(frozen=True, slots=True)
+class SocketStats:
+    """What one socket, or a whole manager, did so far.
+
+    Attributes:
+        sent: messages handed to ZeroMQ.
+        sent_bytes: their payload in bytes, all frames.
+        received: messages taken from ZeroMQ.
+        received_bytes: their payload in bytes, all frames.
+        timeouts: verbs that waited their whole time in vain.
+        undecodable: messages that could not be read.
+        late: replies that came after their request had given up.
+        dropped: messages that were not queued because nothing may wait, such as log records.
+
+    >>> (SocketStats(sent=1, sent_bytes=20) + SocketStats(sent=2, sent_bytes=5)).sent_bytes
+    25
+    """
+
+    sent: int = 0
+    sent_bytes: int = 0
+    received: int = 0
+    received_bytes: int = 0
+    timeouts: int = 0
+    undecodable: int = 0
+    late: int = 0
+    dropped: int = 0
+
+    def __add__(self, other: SocketStats) -> SocketStats:
+        return SocketStats(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))

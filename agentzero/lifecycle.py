@@ -1,0 +1,108 @@
+"""How managers end: closed, dropped, left over at exit, or inherited by a forked process.
+
+Whatever a manager leaves behind is closed without waiting in garbage collection; what its sockets
+could not send by then may keep the process for their linger, and no longer.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import time
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+import zmq
+
+from agentzero.channel import Channel
+
+__all__ = ["GRACE", "Manager", "close_channels", "end_context", "unwatch", "watch"]
+
+# What a context may take to end beyond its sockets' linger, in seconds.
+GRACE = 2.0
+
+Start = Callable[[Callable[[], object]], object]
+
+
+class Manager(Protocol):
+    """What ends with the process."""
+
+    def abandon(self) -> None:
+        """Close without waiting."""
+
+    def inherited(self) -> None:
+        """Refuse all further work: this process is a fork of the one whose sockets these are."""
+
+
+_open: weakref.WeakSet[Any] = weakref.WeakSet()
+_ending: dict[zmq.Context[Any], float] = {}
+
+
+def watch(manager: Manager) -> None:
+    """Have `manager` abandoned when the process exits, and told when it forks."""
+    _open.add(manager)
+
+
+def unwatch(manager: Manager) -> None:
+    """Forget a manager that is closed."""
+    _open.discard(manager)
+
+
+def close_channels(channels: Iterable[Channel], forget: Callable[[int], None]) -> None:
+    """Close sockets; those who wait on them get SocketClosed."""
+    for channel in channels:
+        with channel.lock:
+            for fd in channel.fds:
+                forget(fd)
+            channel.close()
+
+
+def end_context(context: zmq.Context[Any], linger: float, start: Start) -> None:
+    """Terminate `context` in a thread of its own; the exit of the process waits for that."""
+
+    def term() -> None:
+        try:
+            context.destroy(linger=int(linger * 1000))
+        finally:
+            _ending.pop(context, None)
+
+    _ending[context] = time.monotonic() + linger + GRACE
+    try:
+        start(term)
+    except RuntimeError:  # no thread can be started at this point of the exit
+        term()
+
+
+def dispose(
+    owner: int,
+    channels: dict[str, Channel],
+    context: zmq.Context[Any] | None,
+    linger: float,
+    backend: Any,
+) -> None:
+    """Close what a manager that was dropped left behind; nothing in here waits."""
+    if os.getpid() != owner:
+        return
+    close_channels(list(channels.values()), backend.forget)
+    if context is not None:
+        end_context(context, linger, backend.detach)
+
+
+@atexit.register
+def _close_at_exit() -> None:
+    for manager in list(_open):
+        manager.abandon()
+    while any(end > time.monotonic() for end in list(_ending.values())):
+        time.sleep(0.005)
+
+
+def _after_fork() -> None:
+    for manager in list(_open):
+        manager.inherited()
+    _open.clear()
+    _ending.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

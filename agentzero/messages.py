@@ -1,0 +1,172 @@
+"""Between objects and frames: what is sent becomes frames, and what arrives becomes data."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import zmq
+
+from agentzero.channel import Channel
+from agentzero.errors import DeserializationError, SerializationError
+from agentzero.events import Envelope, Event, Identity
+from agentzero.serializers import convert
+
+__all__ = ["as_frames", "envelope", "event", "or_report", "pack", "topic_bytes", "unpack"]
+
+T = TypeVar("T")
+
+logger = logging.getLogger("agentzero")
+
+
+READ_WITH = {
+    zmq.SUB: "; read published messages with recv_event",
+    zmq.XSUB: "; read published messages with recv_event",
+    zmq.ROUTER: "; read a ROUTER with recv_from",
+}
+
+
+def pack(channel: Channel, data: object) -> bytes:
+    """Return `data` as the channel's serializer writes it.
+
+    Raises:
+        SerializationError: it cannot be written.
+    """
+    try:
+        packed = channel.serializer.pack(data)
+    except SerializationError:
+        raise
+    except Exception as error:
+        raise SerializationError(f"cannot write {type(data).__name__}: {error}") from error
+    return packed if isinstance(packed, bytes) else _as_bytes(packed)
+
+
+def _as_bytes(packed: object) -> bytes:
+    try:
+        return packed.encode() if isinstance(packed, str) else bytes(memoryview(packed))  # type: ignore[arg-type]
+    except (TypeError, UnicodeEncodeError) as error:
+        raise SerializationError(
+            f"pack() returned what is neither bytes nor text: {error}"
+        ) from error
+
+
+def topic_bytes(topic: object) -> bytes:
+    """Return a topic as ZeroMQ takes it.
+
+    Raises:
+        TypeError: it is neither str nor bytes.
+    """
+    if isinstance(topic, str):
+        return topic.encode("utf-8", "surrogateescape")
+    if isinstance(topic, bytes):
+        return topic
+    raise TypeError(f"a topic is str or bytes, not {topic!r}")
+
+
+def as_frames(frames: Sequence[Any]) -> list[Any]:
+    """Return frames for the wire, checked before the first of them is sent.
+
+    Raises:
+        TypeError: one of them is not bytes, or another buffer.
+        ValueError: there are none.
+    """
+    if isinstance(frames, str | bytes | bytearray | memoryview):
+        raise TypeError(f"a list of frames is expected, not {type(frames).__name__}")
+    checked = [frame if isinstance(frame, bytes) else memoryview(frame) for frame in frames]
+    if not checked:
+        raise ValueError("a message has at least one frame")
+    return checked
+
+
+def unpack(channel: Channel, frames: list[zmq.Frame], wanted: Any) -> Any:
+    """Return the data of a message of one frame, as `wanted` unless that is None.
+
+    Raises:
+        DeserializationError: it has more frames, or cannot be read, or does not fit `wanted`.
+    """
+    if len(frames) != 1:
+        raise _wrong_count(channel, frames, "one was", READ_WITH.get(channel.kind, ""))
+    return _read(channel, frames[0].bytes, wanted)
+
+
+def event(channel: Channel, frames: list[zmq.Frame], wanted: Any) -> Event:
+    """Return a published message, [topic, payload].
+
+    Raises:
+        DeserializationError: it is not that, or its payload cannot be read.
+    """
+    if len(frames) != 2:
+        raise _wrong_count(channel, frames, "topic and payload were")
+    try:
+        topic = frames[0].bytes.decode()
+    except UnicodeDecodeError as error:
+        raise _unreadable(channel, error, frames[0].bytes) from error
+    return Event(topic, _read(channel, frames[1].bytes, wanted, topic))
+
+
+def envelope(channel: Channel, frames: list[zmq.Frame], wanted: Any) -> Envelope:
+    """Return what a ROUTER received: [identity, payload], or [identity, ..., "", payload].
+
+    Raises:
+        DeserializationError: it is not that, or its payload cannot be read.
+    """
+    identity, *route, payload = [frame.bytes for frame in frames] if len(frames) > 1 else [b"", b""]
+    if len(frames) < 2 or (route and route[-1]):
+        raise _wrong_count(channel, frames, "identity and payload were")
+    return Envelope(Identity(identity, tuple(route)), _read(channel, payload, wanted))
+
+
+def or_report(
+    read: Callable[[Channel, list[zmq.Frame], Any], T],
+    channel: Channel,
+    wanted: Any,
+    on_error: Callable[[DeserializationError], object] | None,
+    frames: list[zmq.Frame],
+) -> T | None:
+    """Return what `read` makes of a message, or None for one that is unreadable: loops go on.
+
+    That one is logged, and handed to `on_error`.
+    """
+    try:
+        return read(channel, frames, wanted)
+    except DeserializationError as error:
+        logger.error("%s", error)
+        if on_error is not None:
+            on_error(error)
+        return None
+
+
+def _read(channel: Channel, raw: bytes, wanted: Any, topic: str | None = None) -> Any:
+    try:
+        data = channel.serializer.unpack(raw)
+    except Exception as error:
+        raise _unreadable(channel, error, raw, topic) from error
+    return data if wanted is None else _converted(channel, data, wanted, raw, topic)
+
+
+def _converted(channel: Channel, data: Any, wanted: Any, raw: bytes, topic: str | None) -> Any:
+    try:
+        return convert(data, wanted)
+    except DeserializationError as error:
+        raise _unreadable(channel, error, raw, topic) from error
+
+
+def _wrong_count(
+    channel: Channel, frames: list[zmq.Frame], expected: str, hint: str = ""
+) -> DeserializationError:
+    cause = f"it has {len(frames)} frames where {expected} expected{hint}"
+    return _unreadable(channel, cause, b"".join(frame.bytes for frame in frames))
+
+
+def _unreadable(
+    channel: Channel, cause: object, raw: bytes, topic: str | None = None
+) -> DeserializationError:
+    channel.count("undecodable")
+    about = f" under {topic!r}" if topic else ""
+    return DeserializationError(
+        f"cannot read a message{about} on {channel}: {cause}",
+        name=channel.name,
+        topic=topic,
+        raw=raw,
+    )

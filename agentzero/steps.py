@@ -1,0 +1,212 @@
+"""The waiting logic, written once, as generators; and the drivers that run them.
+
+A step generator tries, and only when there is nothing yields a `Wait`: what to wait for and how
+long at the most. Its driver hands that to the backend's waiter and resumes it. Loops, deadlines,
+wake-ups and errors live in the generators; sync and async differ in their drivers alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+import zmq
+
+from agentzero.backends.base import Backend, Wakeable
+from agentzero.channel import POLLIN, POLLOUT, Channel
+from agentzero.deadline import Deadline
+from agentzero.errors import SocketClosed, SocketTimeout
+
+__all__ = ["Steps", "Wait", "call", "drive", "drive_each", "insist", "poll", "repeat", "until"]
+
+T = TypeVar("T")
+
+TRIED = {POLLIN: "nothing to receive on", POLLOUT: "no room to send on"}
+
+FIRST_NAP = 0.1
+LONGEST_NAP = 10.0
+ROUTER_NAP = 0.02
+
+
+class Wait(NamedTuple):
+    """A request to the driver: wait until one of `fds` is readable, `timeout` seconds at most."""
+
+    fds: tuple[int, ...]
+    timeout: float
+
+
+Steps = Generator[Wait, None, T]
+
+
+def naps(channel: Channel, mask: int, longest: float) -> Iterator[float]:
+    """Yield how long each single wait may last, in seconds: ever longer.
+
+    A wake-up gets lost only where somebody works on a socket behind our back; the first naps make
+    that good soon, and the later ones let an idle task cost nothing. A ROUTER does not tell when a
+    peer has room again, so that has to be asked for.
+    """
+    if channel.kind == zmq.ROUTER and mask & POLLOUT:
+        longest = ROUTER_NAP
+    nap = min(FIRST_NAP, longest)
+    while True:
+        yield nap
+        nap = min(nap * 2, longest)
+
+
+def until(
+    waiter: Wakeable,
+    channel: Channel,
+    attempt: Callable[[], T | None],
+    mask: int,
+    deadline: Deadline,
+    longest: float = LONGEST_NAP,
+) -> Steps[T | None]:
+    """Repeat `attempt` until it returns something; return None when the time is over.
+
+    Args:
+        waiter: the task's place to wait at.
+        channel: the socket.
+        attempt: returns None for "again".
+        mask: zmq.POLLIN or zmq.POLLOUT (or both): what the attempt needs.
+        deadline: the total time.
+        longest: the longest single wait in seconds.
+
+    Raises:
+        SocketClosed: the socket was closed meanwhile.
+    """
+    try:
+        for nap in naps(channel, mask, longest):
+            result = channel.attempt_or_arm(attempt, mask, waiter)
+            if result is not None:
+                return result
+            left = deadline.left()
+            if not left:
+                return None
+            yield Wait(channel.fds, min(nap, left))
+    finally:
+        channel.disarm(waiter)
+    raise AssertionError("naps are endless")
+
+
+def insist(
+    waiter: Wakeable,
+    channel: Channel,
+    attempt: Callable[[], T | None],
+    mask: int,
+    deadline: Deadline,
+    longest: float = LONGEST_NAP,
+) -> Steps[T]:
+    """As `until`, but raise SocketTimeout when the time is over."""
+    result = yield from until(waiter, channel, attempt, mask, deadline, longest)
+    if result is None:
+        channel.count("timeouts")
+        raise SocketTimeout(f"{TRIED[mask]} {channel} in {deadline.timeout:g} s")
+    return result
+
+
+def repeat(
+    waiter: Wakeable,
+    channel: Channel,
+    handle: Callable[[list[zmq.Frame]], T | None],
+    keep_polling: Callable[[], object],
+    silence: float,
+    longest: float,
+) -> Generator[Wait | T, None, None]:
+    """Receive again and again; yield what `handle` makes of each message, and waits between.
+
+    It ends when `keep_polling()` is false (asked before each message, and at least every `longest`
+    seconds), when nothing came for `silence` seconds, and when the socket is closed. Where `handle`
+    returns None, nothing is yielded.
+    """
+    deadline = Deadline(silence)
+    while keep_polling():
+        try:
+            frames = channel.try_recv()
+            if frames is None:
+                slice_ = Deadline(min(longest, deadline.left()))
+                frames = yield from until(waiter, channel, channel.try_recv, POLLIN, slice_)
+        except SocketClosed:
+            return
+        if frames is not None:
+            if (item := handle(frames)) is not None:
+                yield item
+            deadline = Deadline(silence)
+        elif not deadline.left():
+            return
+
+
+def poll(
+    waiter: Wakeable, registered: Mapping[Channel, int], deadline: Deadline
+) -> Steps[dict[Any, int]]:
+    """Wait until any of `registered` is ready for its mask; return socket -> ready mask."""
+    fds = tuple(fd for channel in registered for fd in channel.fds)
+    nap = FIRST_NAP
+    try:
+        while True:
+            ready = {
+                channel.socket: events
+                for channel, mask in registered.items()
+                if (events := channel.ready_or_arm(mask, waiter))
+            }
+            left = deadline.left()
+            if ready or not left:
+                return ready
+            yield Wait(fds, min(nap, left))
+            nap = min(nap * 2, LONGEST_NAP)
+    finally:
+        for channel in registered:
+            channel.disarm(waiter)
+
+
+def call(
+    waiter: Wakeable,
+    start: Callable[[Callable[[], object]], object],
+    function: Callable[[], object],
+    deadline: Deadline,
+) -> Steps[bool]:
+    """Run a function that blocks in a thread of its own; return whether it ended in time."""
+    done = []
+
+    def run() -> None:
+        try:
+            function()
+        finally:
+            done.append(True)
+            waiter.wake()
+
+    start(run)
+    while not done and (left := deadline.left()):
+        yield Wait((), left)
+    return bool(done)
+
+
+def drive(backend: Backend, steps: Callable[[Wakeable], Steps[T]]) -> T:
+    """Run `steps(waiter)` to its end; return what it returns."""
+    waiter = backend.waiter()
+    running = steps(waiter)
+    try:
+        while True:
+            waiter.wait(*next(running))
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    finally:
+        running.close()
+        waiter.close()
+
+
+def drive_each(
+    backend: Backend, steps: Callable[[Wakeable], Generator[Wait | T, None, None]]
+) -> Generator[T, None, None]:
+    """Run `steps(waiter)`; yield all that it yields but its waits."""
+    waiter = backend.waiter()
+    running = steps(waiter)
+    try:
+        for step in running:
+            if isinstance(step, Wait):
+                waiter.wait(*step)
+            else:
+                yield step
+    finally:
+        running.close()
+        waiter.close()

@@ -1,0 +1,247 @@
+"""Bytes from a stranger: an error each time, quickly, cheaply, and nothing is poisoned."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from typing import Any
+
+import cbor2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentzero.errors import DeserializationError, SerializationError
+from agentzero.serializers import CBOR, JSON, MSGPACK, Serializer, resolve
+
+BIG = b"\xff" * 400_000
+HOSTILE: dict[str, list[bytes]] = {
+    "json": [
+        b"",
+        b" ",
+        b"{",
+        b'{"a":',
+        b"[1",
+        b"1 2",
+        b'{"a":1}\x00',
+        b'"\xff"',
+        b'"\\ud800"',
+        b"\xef\xbb\xbf1",
+        b"'a'",
+        b"[" * 200_000,
+        b'{"a":' * 200_000,
+    ],
+    "msgpack": [
+        b"",
+        b"\x92\x01",
+        b"\x01\x02",
+        b"\xa1\xff",
+        b"\xc1",
+        b"\xdd\xff\xff\xff\xff",
+        b"\xdf\xff\xff\xff\xff",
+        b"\xdb\xff\xff\xff\xff",
+        b"\xc6\xff\xff\xff\xff",
+        b"\xc9\xff\xff\xff\xff\x01",
+        b"\xd4\xff\x00",
+        b"\xc7\x0c\xff" + b"\xff" * 12,
+        b"\xd4\xfea",
+        b"\x81\x90\x01",
+        b"\x81\x80\x01",
+        b"\x91" * 200_000,
+        b"\x81\x01" * 200_000,
+    ],
+    "cbor": [
+        b"",
+        b"\x82\x01",
+        b"\x01\x02",
+        b"\x01\xff",
+        b"\x61\xff",
+        b"\xff",
+        b"\x1c",
+        b"\x9f\x01",
+        b"\x9b" + b"\xff" * 8,
+        b"\x9b\x7f" + b"\xff" * 7,
+        b"\xbb\x7f" + b"\xff" * 7,
+        b"\x5b\x7f" + b"\xff" * 7,
+        b"\x5b" + b"\xff" * 8,
+        b"\x5a\x7f\xff\xff\xff",
+        b"\x7a\x7f\xff\xff\xff",
+        b"\x51",
+        b"\x52",
+        b"\xd9\x01\x02\x9b\x7f" + b"\xff" * 7,
+        b"\xc2\x5b\x7f" + b"\xff" * 7,
+        b"\xc0\x61a",
+        b"\xc1\xfb\x7f\xef" + b"\xff" * 6,
+        b"\xc4\x01",
+        b"\xc4\x82\x61a\x01",
+        b"\xc4\x82\x1b" + b"\x7f" * 8 + b"\x01",
+        b"\xd8\x25\x41a",
+        b"\x81" * 200_000,
+        b"\xc1" * 200_000,
+        b"\xa1" * 200_000,
+        b"\xa1\x01" * 200_000,
+        b"\x9f" * 200_000,
+        b"\xd9\x01\x02\x81" * 200_000,
+    ],
+}
+CASES = [(name, raw) for name, raws in HOSTILE.items() for raw in raws]
+
+
+def label(value: object) -> str:
+    return repr(value[:12]) if isinstance(value, bytes) else str(value)
+
+
+@pytest.mark.parametrize(("name", "raw"), CASES, ids=label)
+def test_malformed_bytes_are_an_error_that_carries_them(name: str, raw: bytes) -> None:
+    serializer = resolve(name)
+    with pytest.raises(DeserializationError) as caught:
+        serializer.unpack(raw)
+    assert caught.value.raw == raw
+    assert str(caught.value)
+    assert serializer.unpack(serializer.pack({"a": [1]})) == {"a": [1]}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [JSON, MSGPACK, CBOR])
+@given(raw=st.binary())
+def test_any_bytes_are_read_or_refused(kind: type[JSON | MSGPACK | CBOR], raw: bytes) -> None:
+    with suppress(DeserializationError):
+        kind().unpack(raw)
+
+
+@pytest.mark.parametrize("kind", [JSON, MSGPACK, CBOR])
+@given(item=st.lists(st.text() | st.integers(0, 2**60), min_size=1), data=st.data())
+def test_a_cut_or_lengthened_message_is_refused(
+    kind: type[JSON | MSGPACK | CBOR], item: Any, data: st.DataObject
+) -> None:
+    raw = kind().pack(item)
+    cut = data.draw(st.integers(0, len(raw) - 1))
+    tail = data.draw(st.binary(min_size=1).filter(lambda tail: tail.strip()))
+    for broken in (raw[:cut], raw + tail):
+        with pytest.raises(DeserializationError):
+            kind().unpack(broken)
+
+
+@pytest.mark.parametrize("item", [5, None, object(), "\ud800"], ids=repr)
+def test_what_is_not_bytes_is_refused(serializer: Serializer, item: Any) -> None:
+    with pytest.raises(DeserializationError):
+        serializer.unpack(item)
+
+
+MEASURE = """
+import resource, sys
+from agentzero.errors import DeserializationError
+from agentzero.serializers import resolve
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+serializer = resolve(sys.argv[1])
+raws = [bytes.fromhex(line) for line in sys.stdin.read().split()]
+serializer.unpack(serializer.pack({}))
+before = peak()
+for raw in raws:
+    try:
+        serializer.unpack(raw)
+    except DeserializationError:
+        pass
+print(peak() - before)
+"""
+
+
+def test_nothing_is_allocated_that_is_merely_claimed(name: str) -> None:
+    raws = [raw for raw in HOSTILE[name] if len(raw) < 100]
+    done = run(MEASURE, name, "\n".join(raw.hex() for raw in raws))
+    assert int(done.stdout) < 20_000  # KiB
+
+
+DEEP = """
+import dataclasses, os, sys
+import msgspec
+from agentzero.errors import SerializationError
+from agentzero.serializers import resolve
+
+class Struct(msgspec.Struct):
+    inner: object
+
+@dataclasses.dataclass
+class Record:
+    inner: object
+
+def refused(item):
+    try:
+        serializer.pack(item)
+    except SerializationError:
+        return True
+
+def nested(wrap):
+    item = 1
+    for _ in range(200_000):
+        item = wrap(item)
+    return item
+
+serializer = resolve(sys.argv[1])
+circle = []
+circle.append(circle)
+wraps = [lambda i: [i], lambda i: (i,), lambda i: {"a": i}, Struct, Record, lambda i: [{"a": i}]]
+items = [circle, *map(nested, wraps)]
+print(all(map(refused, items)), flush=True)
+os._exit(0)  # taking 200,000 levels apart again is not what is tested
+"""
+
+
+def test_endless_nesting_is_an_error_and_no_crash(name: str) -> None:
+    assert run(DEEP, name).stdout.strip() == "True"
+
+
+def run(program: str, name: str, text: str = "") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", program, name]
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=True)
+
+
+@pytest.mark.parametrize("item", ["\ud800", {"\ud800": 1}, ["a", {"b": "\udfff"}]], ids=ascii)
+def test_a_lone_surrogate_is_refused(serializer: Serializer, item: Any) -> None:
+    with pytest.raises(SerializationError):
+        serializer.pack(item)
+
+
+@pytest.mark.parametrize(
+    ("tag", "content"),
+    [
+        (5, [1, 2]),
+        (28, []),
+        (29, 0),
+        (30, [1, 3]),
+        (35, "(a+)+$"),
+        (36, "Subject: x\n\ny"),
+    ],
+)
+def test_cbor_refuses_tags_that_build_more_than_values(tag: int, content: Any) -> None:
+    with pytest.raises(DeserializationError, match="semantic tag"):
+        CBOR().unpack(cbor2.dumps(cbor2.CBORTag(tag, content)))
+
+
+def test_cbor_refuses_a_cyclic_value() -> None:
+    with pytest.raises(DeserializationError):
+        CBOR().unpack(bytes.fromhex("d81c81d81d00"))
+
+
+@pytest.mark.parametrize("head", [b"\xc4\x82\x00", b"\xd8\x1e\x82\x01", b"\xc5\x82\x00"])
+def test_cbor_numbers_cost_no_more_than_their_message(head: bytes) -> None:
+    raw = head + b"\xc2" + cbor2.dumps(BIG)
+    began = time.perf_counter()
+    with pytest.raises(DeserializationError):
+        CBOR().unpack(raw)
+    assert time.perf_counter() - began < 1  # unbounded, it takes 15 seconds
+
+
+def test_cbor_passes_unknown_tags_on() -> None:
+    raw = cbor2.dumps(cbor2.CBORTag(6000, ["a"]))
+    assert CBOR().pack(CBOR().unpack(raw)) == raw
+
+
+def test_msgpack_reads_timestamps_and_extensions() -> None:
+    moment, extension = MSGPACK().unpack(b"\x92\xd6\xff\x00\x00\x00\x01\xd4\x05a")
+    assert moment.isoformat() == "1970-01-01T00:00:01+00:00"
+    assert extension == (5, b"a")
