@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import zmq
 from zmq.backend import Socket as RawSocket
@@ -18,9 +18,12 @@ from agentzero.errors import AgentZeroSocketError, PeerUnreachable, SocketClosed
 from agentzero.events import SocketStats
 from agentzero.serializers import Serializer
 
-__all__ = ["Channel"]
+__all__ = ["Channel", "Message"]
 
 T = TypeVar("T")
+
+# A message of one frame, or the frames of one that has several.
+Message: TypeAlias = bytes | list[bytes]
 
 POLLIN = int(zmq.POLLIN)
 POLLOUT = int(zmq.POLLOUT)
@@ -33,6 +36,11 @@ WRONG_STATE = {
     zmq.REQ: "a REQ socket sends and receives in turn",
     zmq.REP: "a REP socket receives and sends in turn",
 }
+
+
+def size(frames: Sequence[Any]) -> int:
+    """Return the bytes of all frames."""
+    return sum(memoryview(frame).nbytes for frame in frames)
 
 
 class Channel:
@@ -107,7 +115,7 @@ class Channel:
             finally:
                 self._in_message = False
             self.sent += 1
-            self.sent_bytes += sum(map(len, frames))
+            self.sent_bytes += size(frames)
             if self._waiters:
                 self._pass_on()
             return True
@@ -126,14 +134,14 @@ class Channel:
                 self._send(frame, flag)
             raise
 
-    def try_recv(self) -> list[zmq.Frame] | None:
-        """Take a message; return its frames, or None for "again"."""
+    def try_recv(self) -> Message | None:
+        """Take a message; return its frame, or a list where it has several, or None for "again"."""
         with self.lock:
             if self._in_message:
                 return None
             try:
                 frame = self._recv(NOBLOCK, False)
-                frames = [frame, *self._recv_rest()] if frame.more else [frame]
+                message = self._with_rest(frame) if frame.more else frame.bytes
             except zmq.ZMQError as error:
                 self._again(error, "receive on")
                 return None
@@ -142,18 +150,18 @@ class Channel:
                 self._drop_rest()
                 raise
             self.received += 1
-            self.received_bytes += sum(map(len, frames))
+            self.received_bytes += len(message) if type(message) is bytes else size(message)
             if self._waiters:
                 self._pass_on()
-            return frames
+            return message
 
-    def _recv_rest(self) -> list[zmq.Frame]:
+    def _with_rest(self, frame: zmq.Frame) -> list[bytes]:
         self._in_message = True
         try:
-            frames = [self._recv(NOBLOCK, False)]
+            frames = [frame]
             while frames[-1].more:
                 frames.append(self._recv(NOBLOCK, False))
-            return frames
+            return [frame.bytes for frame in frames]
         finally:
             self._in_message = False
 
@@ -195,6 +203,12 @@ class Channel:
         """Return those bits of `mask` (zmq.POLLIN, zmq.POLLOUT) that are ready now."""
         with self.lock:
             return self._events() & mask
+
+    def attempt(self, attempt: Callable[[], T | None], waiter: Wakeable) -> T | None:
+        """Return what `attempt` gives for a waiter that was woken."""
+        with self.lock:
+            self._waiters.pop(waiter, None)
+            return attempt()
 
     def attempt_or_arm(
         self, attempt: Callable[[], T | None], mask: int, waiter: Wakeable

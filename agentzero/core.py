@@ -14,7 +14,7 @@ from agentzero import backends
 from agentzero.backends import Backend
 from agentzero.base import BaseManager, checked_callable, subscribe_to
 from agentzero.books import DEFAULT_POLLING_TIMEOUT, DEFAULT_TIMEOUT_IN_SECONDS, checked_mask
-from agentzero.channel import POLLIN, POLLOUT, Channel
+from agentzero.channel import POLLIN, POLLOUT, Channel, Message
 from agentzero.deadline import Deadline, checked_timeout
 from agentzero.errors import DeserializationError, SocketTimeout
 from agentzero.events import Envelope, Event
@@ -205,17 +205,26 @@ class SocketManager(BaseManager[Backend]):
         )
         return channel.socket if ready else None
 
-    def _insist(
-        self,
-        channel: Channel,
-        attempt: Callable[[], T | None],
-        mask: int,
-        timeout: float | None,
-        polling_timeout: float | None,
-    ) -> T:
+    def _awaited(
+        self, channel: Channel, timeout: float | None, polling_timeout: float | None
+    ) -> Message:
         deadline, longest = self._deadline(timeout), self._longest(polling_timeout)
         return drive(
-            self.backend, lambda waiter: insist(waiter, channel, attempt, mask, deadline, longest)
+            self.backend,
+            lambda waiter: insist(waiter, channel, channel.try_recv, POLLIN, deadline, longest),
+        )
+
+    def _queued(
+        self,
+        channel: Channel,
+        attempt: Callable[[], bool | None],
+        timeout: float | None,
+        polling_timeout: float | None,
+    ) -> bool:
+        deadline, longest = self._deadline(timeout), self._longest(polling_timeout)
+        return drive(
+            self.backend,
+            lambda waiter: insist(waiter, channel, attempt, POLLOUT, deadline, longest),
         )
 
     # Sending
@@ -251,7 +260,7 @@ class SocketManager(BaseManager[Backend]):
         frame = pack(channel, data)
         if channel.try_send(frame) is None:
             attempt = partial(channel.try_send, frame)
-            self._insist(channel, attempt, POLLOUT, timeout, polling_timeout)
+            self._queued(channel, attempt, timeout, polling_timeout)
 
     def send_safe(
         self,
@@ -292,7 +301,7 @@ class SocketManager(BaseManager[Backend]):
         channel = self._channels.get(name) or self._missing(name)
         attempt = partial(channel.try_send_frames, as_frames(frames))
         if attempt() is None:
-            self._insist(channel, attempt, POLLOUT, timeout, polling_timeout)
+            self._queued(channel, attempt, timeout, polling_timeout)
 
     def send_to(
         self,
@@ -324,7 +333,7 @@ class SocketManager(BaseManager[Backend]):
         frames = [identity, *getattr(identity, "route", ()), pack(channel, data)]
         attempt = partial(channel.try_send_frames, as_frames(frames))
         if attempt() is None:
-            self._insist(channel, attempt, POLLOUT, timeout, polling_timeout)
+            self._queued(channel, attempt, timeout, polling_timeout)
 
     def publish(
         self,
@@ -344,7 +353,7 @@ class SocketManager(BaseManager[Backend]):
         frames = [topic_bytes(topic), pack(channel, data)]
         if channel.try_send_frames(frames) is None:
             attempt = partial(channel.try_send_frames, frames)
-            self._insist(channel, attempt, POLLOUT, timeout, polling_timeout)
+            self._queued(channel, attempt, timeout, polling_timeout)
 
     def publish_safe(
         self,
@@ -402,10 +411,10 @@ class SocketManager(BaseManager[Backend]):
         (1, 2)
         """
         channel = self._channels.get(name) or self._missing(name)
-        frames = channel.try_recv()
-        if frames is None:
-            frames = self._insist(channel, channel.try_recv, POLLIN, timeout, polling_timeout)
-        return unpack(channel, frames, type)
+        message = channel.try_recv()
+        if message is None:
+            message = self._awaited(channel, timeout, polling_timeout)
+        return unpack(channel, message, type)
 
     def recv_safe(
         self,
@@ -440,10 +449,10 @@ class SocketManager(BaseManager[Backend]):
         agentzero.errors.SocketTimeout: nothing to receive on socket 'in' ... in 0 s
         """
         channel = self._channels.get(name) or self._missing(name)
-        frames = channel.try_recv()
-        if frames is None:
-            frames = self._insist(channel, channel.try_recv, POLLIN, timeout, polling_timeout)
-        return [frame.bytes for frame in frames]
+        message = channel.try_recv()
+        if message is None:
+            message = self._awaited(channel, timeout, polling_timeout)
+        return [message] if isinstance(message, bytes) else message
 
     def recv_from(
         self,
@@ -465,10 +474,10 @@ class SocketManager(BaseManager[Backend]):
         'ready, steady, go'
         """
         channel = self._channels.get(name) or self._missing(name)
-        frames = channel.try_recv()
-        if frames is None:
-            frames = self._insist(channel, channel.try_recv, POLLIN, timeout, polling_timeout)
-        return envelope(channel, frames, type)
+        message = channel.try_recv()
+        if message is None:
+            message = self._awaited(channel, timeout, polling_timeout)
+        return envelope(channel, message, type)
 
     def recv_event(
         self,
@@ -494,10 +503,10 @@ class SocketManager(BaseManager[Backend]):
         """
         channel = self._channels.get(name) or self._missing(name)
         subscribe_to(channel, topic)
-        frames = channel.try_recv()
-        if frames is None:
-            frames = self._insist(channel, channel.try_recv, POLLIN, timeout, polling_timeout)
-        return event(channel, frames, type)
+        message = channel.try_recv()
+        if message is None:
+            message = self._awaited(channel, timeout, polling_timeout)
+        return event(channel, message, type)
 
     def recv_event_safe(
         self,

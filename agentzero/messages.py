@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import zmq
 
-from agentzero.channel import Channel
+from agentzero.channel import Channel, Message
 from agentzero.errors import DeserializationError, SerializationError
 from agentzero.events import Envelope, Event, Identity
 from agentzero.serializers import convert
@@ -79,57 +79,62 @@ def as_frames(frames: Sequence[Any]) -> list[Any]:
     return checked
 
 
-def unpack(channel: Channel, frames: list[zmq.Frame], wanted: Any) -> Any:
+def unpack(channel: Channel, message: Message, wanted: Any) -> Any:
     """Return the data of a message of one frame, as `wanted` unless that is None.
 
     Raises:
         DeserializationError: it has more frames, or cannot be read, or does not fit `wanted`.
     """
-    if len(frames) != 1:
-        raise _wrong_count(channel, frames, "one was", READ_WITH.get(channel.kind, ""))
-    return _read(channel, frames[0].bytes, wanted)
+    if isinstance(message, list):
+        raise _wrong_count(channel, message, "one was", READ_WITH.get(channel.kind, ""))
+    try:
+        data = channel.serializer.unpack(message)
+    except Exception as error:
+        raise _unreadable(channel, error, message) from error
+    return data if wanted is None else _converted(channel, data, wanted, message)
 
 
-def event(channel: Channel, frames: list[zmq.Frame], wanted: Any) -> Event:
+def event(channel: Channel, message: Message, wanted: Any) -> Event:
     """Return a published message, [topic, payload].
 
     Raises:
         DeserializationError: it is not that, or its payload cannot be read.
     """
-    if len(frames) != 2:
-        raise _wrong_count(channel, frames, "topic and payload were")
+    if isinstance(message, bytes) or len(message) != 2:
+        raise _wrong_count(channel, message, "topic and payload were")
+    raw_topic, payload = message
     try:
-        topic = frames[0].bytes.decode()
+        topic = raw_topic.decode()
     except UnicodeDecodeError as error:
-        raise _unreadable(channel, error, frames[0].bytes) from error
-    return Event(topic, _read(channel, frames[1].bytes, wanted, topic))
+        raise _unreadable(channel, error, raw_topic) from error
+    return Event(topic, _read(channel, payload, wanted, topic))
 
 
-def envelope(channel: Channel, frames: list[zmq.Frame], wanted: Any) -> Envelope:
+def envelope(channel: Channel, message: Message, wanted: Any) -> Envelope:
     """Return what a ROUTER received: [identity, payload], or [identity, ..., "", payload].
 
     Raises:
         DeserializationError: it is not that, or its payload cannot be read.
     """
-    identity, *route, payload = [frame.bytes for frame in frames] if len(frames) > 1 else [b"", b""]
-    if len(frames) < 2 or (route and route[-1]):
-        raise _wrong_count(channel, frames, "identity and payload were")
+    if isinstance(message, bytes) or (len(message) > 2 and message[-2]):
+        raise _wrong_count(channel, message, "identity and payload were")
+    identity, *route, payload = message
     return Envelope(Identity(identity, tuple(route)), _read(channel, payload, wanted))
 
 
 def or_report(
-    read: Callable[[Channel, list[zmq.Frame], Any], T],
+    read: Callable[[Channel, Message, Any], T],
     channel: Channel,
     wanted: Any,
     on_error: Callable[[DeserializationError], object] | None,
-    frames: list[zmq.Frame],
+    message: Message,
 ) -> T | None:
     """Return what `read` makes of a message, or None for one that is unreadable: loops go on.
 
     That one is logged, and handed to `on_error`.
     """
     try:
-        return read(channel, frames, wanted)
+        return read(channel, message, wanted)
     except DeserializationError as error:
         logger.error("%s", error)
         if on_error is not None:
@@ -145,7 +150,9 @@ def _read(channel: Channel, raw: bytes, wanted: Any, topic: str | None = None) -
     return data if wanted is None else _converted(channel, data, wanted, raw, topic)
 
 
-def _converted(channel: Channel, data: Any, wanted: Any, raw: bytes, topic: str | None) -> Any:
+def _converted(
+    channel: Channel, data: Any, wanted: Any, raw: bytes, topic: str | None = None
+) -> Any:
     try:
         return convert(data, wanted)
     except DeserializationError as error:
@@ -153,10 +160,11 @@ def _converted(channel: Channel, data: Any, wanted: Any, raw: bytes, topic: str 
 
 
 def _wrong_count(
-    channel: Channel, frames: list[zmq.Frame], expected: str, hint: str = ""
+    channel: Channel, message: Message, expected: str, hint: str = ""
 ) -> DeserializationError:
-    cause = f"it has {len(frames)} frames where {expected} expected{hint}"
-    return _unreadable(channel, cause, b"".join(frame.bytes for frame in frames))
+    frames = [message] if isinstance(message, bytes) else message
+    cause = f"frames: {len(frames)}, where {expected} expected{hint}"
+    return _unreadable(channel, cause, b"".join(frames))
 
 
 def _unreadable(

@@ -12,25 +12,18 @@ import shlex
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import metadata
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import pluggy
 
 from agentzero.errors import PluginError
 
-__all__ = [
-    "Available",
-    "Catalogue",
-    "Plugins",
-    "Registry",
-    "agentzero_register_backends",
-    "agentzero_register_serializers",
-    "hookimpl",
-    "register",
-]
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+__all__ = ["Available", "Catalogue", "Plugins", "Registry", "hookimpl", "register"]
 
 Factory: TypeAlias = Callable[..., Any]
 Kind: TypeAlias = Literal["serializer", "backend"]
@@ -110,9 +103,6 @@ class Registry:
         self._distribution = distribution
         self._offers: list[_Offer] = []
 
-    def __iter__(self) -> Iterator[_Offer]:
-        return iter(self._offers)
-
     def add(
         self,
         name: str,
@@ -147,65 +137,65 @@ class Plugins:
 
     >>> plugins = Plugins()
     >>> plugins.register(threading)  # a module without hooks is harmless
-    >>> [distribution for _, distribution in plugins.members()]
+    >>> [distribution for _, distribution in plugins.members]
     ['threading']
     """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
+        self.members: list[tuple[object, str]] = []
         self.broken: dict[str, str] = {}
-        self._warnings: list[str] = []
-        self._members: list[tuple[object, str]] = []
+        self._untold: list[str] = []
         self._scanned = False
-        self._manager = pluggy.PluginManager("agentzero")
+        self._manager = pluggy.PluginManager(GROUP)
         self._manager.add_hookspecs(sys.modules[__name__])
 
     def register(self, module: object, distribution: str | None = None) -> None:
-        """Add a module with hooks; again is harmless.
+        """Add a module (or any object) with hooks; again is harmless.
 
-        Args:
-            module: the module, or any object with hooks as attributes.
-            distribution: what errors and `available()` call it; its own name where left out.
+        `distribution` is what errors and `available()` call it; its own name where left out.
 
         Raises:
             pluggy.PluginValidationError: a hook takes arguments that it is not given.
         """
+        name = distribution or str(getattr(module, "__name__", type(module).__name__))
         with self.lock:
             if not self._manager.is_registered(module):
-                self._manager.register(module, name=f"{distribution}:{id(module)}")
-                self._members.append((module, distribution or _name_of(module)))
+                self._manager.register(module, name=f"{name} {id(module)}")
+                self.members.append((module, name))
 
     def scan(self) -> None:
         """Load every module that entry points name; the second time does nothing."""
         with self.lock:
             if not self._scanned:
                 self._scanned = True
+                # Imported late, as it is half the cost of importing this library.
+                from importlib import metadata
+
                 for entry_point in metadata.entry_points(group=GROUP):
                     self._load(entry_point)
-
-    def members(self) -> list[tuple[object, str]]:
-        """Each registered module, with its distribution."""
-        return list(self._members)
 
     def offers(self, kind: Kind, module: object, distribution: str) -> list[_Offer]:
         """What one module brings of one kind; nothing, and a warning, where its hook raises."""
         registry = Registry(distribution)
-        others = [member for member, _ in self._members if member is not module]
+        others = [member for member, _ in self.members if member is not module]
         hook = self._manager.subset_hook_caller(f"agentzero_register_{kind}s", others)
         try:
             hook(registry=registry)
         except Exception as error:
             self._note(distribution, error)
             return []
-        return list(registry)
+        return registry._offers
 
     def warn(self) -> None:
         """Tell of the plugins found broken since the last time."""
         # Not said on the spot: where warnings are errors, it would leave the scan half done.
-        while self._warnings:
-            warnings.warn(self._warnings.pop(0), RuntimeWarning, stacklevel=4)
+        with self.lock:
+            untold, self._untold = self._untold, []
+        for text in untold:
+            warnings.warn(text, RuntimeWarning, stacklevel=4)
 
-    def _load(self, entry_point: metadata.EntryPoint) -> None:
+    def _load(self, entry_point: EntryPoint) -> None:
         distribution = entry_point.dist.name if entry_point.dist else entry_point.value
         try:
             self.register(entry_point.load(), distribution)
@@ -213,10 +203,8 @@ class Plugins:
             self._note(distribution, error)
 
     def _note(self, distribution: str, error: Exception) -> None:
-        self.broken[distribution] = _describe(error)
-        self._warnings.append(
-            f"the plugin {distribution} is broken and left out: {_describe(error)}"
-        )
+        self.broken[distribution] = why = _describe(error)
+        self._untold.append(f"the plugin {distribution} is broken and left out: {why}")
 
 
 _installed = Plugins()
@@ -274,7 +262,7 @@ class Catalogue:
             PluginError: nobody brings the name, two plugins do, or it cannot be used here; the
                 text says what is known instead, who they are, or what is to be installed.
         """
-        offers = self._builtin(name) or self._everything().get(name, [])
+        offers = self._own(name) or self._all().get(name)
         if not offers:
             raise PluginError(self._unknown(name))
         problem = _problem(offers)
@@ -289,21 +277,20 @@ class Catalogue:
         >>> serializers.available()["msgpack"].distribution
         'agentzero'
         """
-        offers = self._everything()
-        return {name: self._describe(name, offers[name]) for name in sorted(offers)}
+        return {name: self._summary(name, offers) for name, offers in sorted(self._all().items())}
 
-    def _builtin(self, name: str) -> list[_Offer]:
+    def _own(self, name: str) -> list[_Offer]:
+        """The built-in of that name, if there is one."""
         with self._plugins.lock:
             self._plugins.register(self._builtins, GROUP)
             self._ask(self._builtins, GROUP)
-            first = self._offers.get(name, [])[:1]
-        return [offer for offer in first if offer.distribution == GROUP]
+            return [offer for offer in self._offers.get(name, ()) if offer.distribution == GROUP]
 
-    def _everything(self) -> dict[str, list[_Offer]]:
+    def _all(self) -> dict[str, list[_Offer]]:
         with self._plugins.lock:
-            self._builtin("")
+            self._plugins.register(self._builtins, GROUP)
             self._plugins.scan()
-            for module, distribution in self._plugins.members():
+            for module, distribution in self._plugins.members:
                 self._ask(module, distribution)
             offers = {name: list(rivals) for name, rivals in self._offers.items()}
         self._plugins.warn()
@@ -315,14 +302,13 @@ class Catalogue:
             for offer in self._plugins.offers(self._kind, module, distribution):
                 self._offers.setdefault(offer.name, []).append(offer)
 
-    def _describe(self, name: str, offers: list[_Offer]) -> Available:
-        chosen = self._builtin(name) or offers
+    def _summary(self, name: str, offers: list[_Offer]) -> Available:
+        chosen = self._own(name) or offers
         ignored = tuple(offer.distribution for offer in offers if offer not in chosen)
-        names = " and ".join(offer.distribution for offer in chosen)
-        return Available(chosen[0].factory, names, _problem(chosen), ignored)
+        return Available(chosen[0].factory, _names(chosen), _problem(chosen), ignored)
 
     def _unknown(self, name: str) -> str:
-        known = ", ".join(sorted(self._offers))
+        known = ", ".join(sorted(self._all()))
         broken = "".join(f"; {who} is broken: {why}" for who, why in self._plugins.broken.items())
         return f"no {self._kind} is named {name!r}; known are {known}{broken}"
 
@@ -330,8 +316,11 @@ class Catalogue:
 def _problem(offers: list[_Offer]) -> str | None:
     if len(offers) == 1:
         return offers[0].problem
-    rivals = " and ".join(offer.distribution for offer in offers)
-    return f"{rivals} both bring it; uninstall all but one"
+    return f"{_names(offers)} both bring it; uninstall all but one"
+
+
+def _names(offers: list[_Offer]) -> str:
+    return " and ".join(offer.distribution for offer in offers)
 
 
 def _is_installed(module: str) -> bool:
@@ -340,10 +329,6 @@ def _is_installed(module: str) -> bool:
         return importlib.util.find_spec(module.partition(".")[0]) is not None
     except ValueError:
         return True  # imported already, by means that left no spec
-
-
-def _name_of(module: object) -> str:
-    return str(getattr(module, "__name__", type(module).__name__))
 
 
 def _describe(error: Exception) -> str:

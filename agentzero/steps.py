@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import zmq
 
 from agentzero.backends.base import Backend, Wakeable
-from agentzero.channel import POLLIN, POLLOUT, Channel
+from agentzero.channel import POLLIN, POLLOUT, Channel, Message
 from agentzero.deadline import Deadline
 from agentzero.errors import SocketClosed, SocketTimeout
 
@@ -83,6 +83,9 @@ def until(
             if not left:
                 return None
             yield Wait(channel.fds, min(nap, left))
+            result = channel.attempt(attempt, waiter)
+            if result is not None:
+                return result
     finally:
         channel.disarm(waiter)
     raise AssertionError("naps are endless")
@@ -107,7 +110,7 @@ def insist(
 def repeat(
     waiter: Wakeable,
     channel: Channel,
-    handle: Callable[[list[zmq.Frame]], T | None],
+    handle: Callable[[Message], T | None],
     keep_polling: Callable[[], object],
     silence: float,
     longest: float,
@@ -121,14 +124,14 @@ def repeat(
     deadline = Deadline(silence)
     while keep_polling():
         try:
-            frames = channel.try_recv()
-            if frames is None:
+            message = channel.try_recv()
+            if message is None:
                 slice_ = Deadline(min(longest, deadline.left()))
-                frames = yield from until(waiter, channel, channel.try_recv, POLLIN, slice_)
+                message = yield from until(waiter, channel, channel.try_recv, POLLIN, slice_)
         except SocketClosed:
             return
-        if frames is not None:
-            if (item := handle(frames)) is not None:
+        if message is not None:
+            if (item := handle(message)) is not None:
                 yield item
             deadline = Deadline(silence)
         elif not deadline.left():

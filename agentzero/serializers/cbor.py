@@ -22,7 +22,7 @@ __all__ = ["CBOR"]
 
 Former: TypeAlias = Callable[[Any, int], object]
 
-_DEPTH = 400
+_DEPTH = 200
 
 
 class CBOR(BaseSerializer):
@@ -40,13 +40,13 @@ class CBOR(BaseSerializer):
         """The item as CBOR.
 
         Raises:
-            SerializationError: a lone surrogate, or nesting of more than 400 levels.
+            SerializationError: a lone surrogate, or nesting of more than 200 levels.
 
         >>> CBOR().pack([True])
         b'\\x81\\xf5'
         """
         try:
-            return cbor2.dumps(_form(item, _DEPTH))
+            return cbor2.dumps(_form(item, _DEPTH + 1))
         except MemoryError:
             raise
         except Exception as error:
@@ -103,7 +103,7 @@ _REFUSED = {
 }
 _loads = partial(
     cbor2.loads,
-    max_depth=_DEPTH + 1,
+    max_depth=2 * _DEPTH + 4,  # a set, a date or a Decimal is a tag around another item
     semantic_decoders={4: _decimal, **{tag: partial(_refuse, _REFUSED[tag]) for tag in _REFUSED}},
 )
 
@@ -113,7 +113,7 @@ _loads = partial(
 
 
 def _form(item: Any, room: int) -> object:
-    """The item with only such parts as cbor2 writes exactly, at most `room` levels deep."""
+    """The item with only such parts as cbor2 writes exactly, less than `room` levels deep."""
     if type(item) in _NATIVE:
         return item
     if not room:
@@ -178,7 +178,8 @@ def _tag(item: cbor2.CBORTag, room: int) -> cbor2.CBORTag:
 
 
 def _datetime(item: datetime.datetime, room: int) -> object:
-    return item if type(item) is datetime.datetime and item.tzinfo else form_of(item)
+    exact = type(item) is datetime.datetime and item.utcoffset() is not None
+    return item if exact else form_of(item)
 
 
 def _number(item: Decimal, room: int) -> object:

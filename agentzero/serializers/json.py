@@ -38,7 +38,8 @@ class JSON(BaseSerializer):
         """The item as JSON in UTF-8.
 
         Raises:
-            SerializationError: a NaN or an infinity, a lone surrogate, or endless nesting.
+            SerializationError: a NaN or an infinity, a lone surrogate, or nesting deeper than
+                Python's recursion limit.
 
         >>> JSON().pack(float("nan"))
         Traceback (most recent call last):

@@ -29,7 +29,7 @@ class MSGPACK(BaseSerializer):
 
         Raises:
             SerializationError: an integer beyond 64 bits, a lone surrogate, or nesting of more
-                than 511 levels.
+                than 1,024 levels.
 
         >>> MSGPACK().pack(2**64)
         Traceback (most recent call last):

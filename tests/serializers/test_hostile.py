@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 
 import cbor2
@@ -193,6 +194,18 @@ os._exit(0)  # taking 200,000 levels apart again is not what is tested
 
 def test_endless_nesting_is_an_error_and_no_crash(name: str) -> None:
     assert run(DEEP, name).stdout.strip() == "True"
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [lambda i: [i], lambda i: {"a": i}, lambda i: frozenset({i}), lambda i: (i,)],
+    ids=["list", "dict", "set", "tuple"],
+)
+def test_two_hundred_levels_are_written_and_read(serializer: Serializer, wrap: Any) -> None:
+    item: Any = Decimal("1.5")
+    for _ in range(200):
+        item = wrap(item)
+    assert serializer.unpack(serializer.pack(item))  # type: ignore[arg-type]
 
 
 def run(program: str, name: str, text: str = "") -> subprocess.CompletedProcess[str]:
