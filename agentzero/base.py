@@ -79,7 +79,7 @@ class BaseManager(Books[B]):
         return self._attach(socket_name, address, polling_mechanism, bound=False)
 
     def _attach(self, name: str, address: str, mask: int | None, *, bound: bool) -> Any:
-        channel = self._channel(name)
+        channel = self._channels[name]
         if mask is not None:
             checked_mask(mask)
         attach(channel, address, bound=bound)
@@ -116,7 +116,7 @@ class BaseManager(Books[B]):
         'tcp://127.0.0.1'
         """
         socket = self.bind(socket_name, f"{local_address}:*", polling_mechanism)
-        return socket, self._channel(socket_name).endpoints[-1].address
+        return socket, self._channels[socket_name].endpoints[-1].address
 
     def ensure_and_bind(
         self,
@@ -224,7 +224,7 @@ class BaseManager(Books[B]):
         ...     sockets.endpoints("logs")
         []
         """
-        detach(self._channel(name), address, bound=False)
+        detach(self._channels[name], address, bound=False)
 
     def unbind(self, name: str, address: str | None = None) -> None:
         """Let go of one address that a socket is bound to, or of all of them.
@@ -241,7 +241,7 @@ class BaseManager(Books[B]):
         ...     sockets.endpoints("jobs")
         []
         """
-        detach(self._channel(name), address, bound=True)
+        detach(self._channels[name], address, bound=True)
 
     def endpoints(self, name: str) -> list[str]:
         """Return the addresses of a socket, bound and connected, with the ports it really has.
@@ -256,7 +256,7 @@ class BaseManager(Books[B]):
         ...     sockets.endpoints("jobs")
         []
         """
-        return [endpoint.address for endpoint in self._channel(name).endpoints]
+        return [endpoint.address for endpoint in self._channels[name].endpoints]
 
     # Options and topics
 
@@ -278,7 +278,7 @@ class BaseManager(Books[B]):
         ...     jobs.get(zmq.RCVHWM)
         10
         """
-        channel = self._channel(name)
+        channel = self._channels[name]
         if option == zmq.SUBSCRIBE:
             subscribe(channel, topic_bytes(value))
         elif option == zmq.UNSUBSCRIBE:
@@ -336,7 +336,7 @@ class BaseManager(Books[B]):
         ...     sockets.publish_nowait("metrics", "load", 0.25)
         True
         """
-        channel = self._channel(name)
+        channel = self._channels[name]
         if channel.try_send_frames([topic_bytes(topic), pack(channel, data)]):
             return True
         channel.count("dropped")
@@ -393,8 +393,10 @@ class BaseManager(Books[B]):
     def _longest(self, polling_timeout: float | None) -> float:
         if polling_timeout is None:
             polling_timeout = self.polling_timeout
+        else:
+            checked_timeout(polling_timeout, "polling_timeout")
         # A single wait of 0 would be a busy loop.
-        return max(0.001, checked_timeout(polling_timeout, "polling_timeout") / 1000)
+        return max(0.001, polling_timeout / 1000)
 
     def _polled(self) -> dict[Channel, int]:
         with self._lock:

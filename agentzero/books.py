@@ -52,6 +52,19 @@ def checked_mask(mask: object) -> int:
     return int(mask)
 
 
+class Channels(dict[str, Channel]):
+    """Channels by name; a name that is not there raises what the caller should see."""
+
+    def __init__(self, manager: Books[Any]) -> None:
+        self._manager = weakref.ref(manager)
+
+    def __missing__(self, name: str) -> Never:
+        manager = self._manager()
+        assert manager is not None  # who asks holds it
+        manager._check_open()
+        raise SocketNotFound(manager, name)
+
+
 class Books(Generic[B]):
     """Which sockets a manager has."""
 
@@ -76,7 +89,7 @@ class Books(Generic[B]):
         self.context = context or self._new_context()
         self._own_context = None if context else self.context
         self._lock = backend.lock()
-        self._channels: dict[str, Channel] = {}
+        self._channels = Channels(self)
         self._registered: dict[Channel, int] = {}
         self._by_socket: dict[Any, Channel] = {}
         self._handlers: dict[tuple[str, str], ZMQPubHandler] = {}
@@ -181,7 +194,7 @@ class Books(Generic[B]):
         ...     sockets.create("jobs", zmq.PULL) is sockets.get_by_name("jobs")
         True
         """
-        return self._channel(name).socket
+        return self._channels[name].socket
 
     def get_or_create(
         self, name: str, socket_type: int, polling_mechanism: int | None = None, **options: Any
@@ -215,7 +228,7 @@ class Books(Generic[B]):
             made = name not in self._channels
             if made:
                 self.create(name, socket_type, **options)
-            channel = self._channel(name)
+            channel = self._channels[name]
             if channel.kind != socket_type:
                 kind = channel.kind.name
                 raise SocketAlreadyExists(self, name, f", and it is a {kind}")
@@ -270,13 +283,6 @@ class Books(Generic[B]):
         """
         return list(self._channels)
 
-    def _channel(self, name: str) -> Channel:
-        return self._channels.get(name) or self._missing(name)
-
-    def _missing(self, name: str) -> Never:
-        self._check_open()
-        raise SocketNotFound(self, name)
-
     def _check_open(self) -> None:
         if self._refusal:
             raise ManagerClosed(self._refusal)
@@ -298,7 +304,7 @@ class Books(Generic[B]):
         1
         """
         if name is not None:
-            return self._channel(name).stats()
+            return self._channels[name].stats()
         with self._lock:
             return sum((channel.stats() for channel in self._channels.values()), self._past)
 
@@ -355,5 +361,5 @@ class Books(Generic[B]):
         self._disposal.detach()
         self._lock = self.backend.lock()
         # Not closed, and kept: their owner goes on using what is behind them.
-        self._kept, self._channels = self._channels, {}
+        self._kept, self._channels = self._channels, Channels(self)
         self._registered, self._by_socket = {}, {}

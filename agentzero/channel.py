@@ -54,9 +54,10 @@ class Channel:
     """
 
     __slots__ = (
-        "__weakref__", "_get", "_in_message", "_recv", "_send", "_waiters", "closed", "dropped",
-        "endpoints", "fds", "kind", "late", "lock", "name", "received", "received_bytes", "sent",
-        "sent_bytes", "serializer", "socket", "timeouts", "topics", "undecodable",
+        "__weakref__", "_get", "_in_message", "_quiet", "_recv", "_send", "_waiters", "closed",
+        "dropped", "endpoints", "fds", "kind", "late", "lock", "name", "received",
+        "received_bytes", "sent", "sent_bytes", "serializer", "socket", "timeouts", "topics",
+        "undecodable",
     )  # fmt: skip
 
     def __init__(self, name: str, socket: Any, lock: Lock, serializer: Serializer) -> None:
@@ -76,6 +77,7 @@ class Channel:
         self.closed = False
         self._waiters: dict[Wakeable, int] = {}
         self._in_message = False
+        self._quiet = False
         self.sent = self.sent_bytes = self.received = self.received_bytes = 0
         self.timeouts = self.undecodable = self.late = self.dropped = 0
 
@@ -135,9 +137,13 @@ class Channel:
             raise
 
     def try_recv(self) -> Message | None:
-        """Take a message; return its frame, or a list where it has several, or None for "again"."""
+        """Take a message; return its frame, or a list where it has several, or None for "again".
+
+        Where the last one had to be waited for, None comes unasked: `attempt_or_arm` asks first,
+        which costs a third of an attempt in vain.
+        """
         with self.lock:
-            if self._in_message:
+            if self._in_message or self._quiet:
                 return None
             try:
                 frame = self._recv(NOBLOCK, False)
@@ -204,15 +210,16 @@ class Channel:
         with self.lock:
             return self._events() & mask
 
-    def attempt(self, attempt: Callable[[], T | None], waiter: Wakeable) -> T | None:
+    def attempt(self, attempt: Callable[[], T], waiter: Wakeable) -> T:
         """Return what `attempt` gives for a waiter that was woken."""
         with self.lock:
             self._waiters.pop(waiter, None)
-            return attempt()
+            quiet, self._quiet = self._quiet, False
+            result = attempt()
+            self._quiet = quiet
+            return result
 
-    def attempt_or_arm(
-        self, attempt: Callable[[], T | None], mask: int, waiter: Wakeable
-    ) -> T | None:
+    def attempt_or_arm(self, attempt: Callable[[], T], mask: int, waiter: Wakeable) -> T | None:
         """Return what `attempt` gives; where that is None, leave word to wake `waiter`.
 
         Both under one hold of the lock, or what arrives between them would wake nobody.
@@ -222,12 +229,14 @@ class Channel:
         """
         with self.lock:
             self._waiters.pop(waiter, None)
+            self._quiet = False
             events = self._events()
             if events & mask and (result := attempt()) is not None:
                 return result
             # A ROUTER's POLLOUT is always on, also while the peer in question has no room: to be
             # woken by it would be to be woken for ever.
             self._arm(waiter, mask & ~events)
+            self._quiet = bool(mask & POLLIN)
             return None
 
     def ready_or_arm(self, mask: int, waiter: Wakeable) -> int:
@@ -241,10 +250,11 @@ class Channel:
 
     def disarm(self, waiter: Wakeable) -> None:
         """Forget `waiter`, and let another go on if there is something left to do."""
-        with self.lock:
-            self._waiters.pop(waiter, None)
-            if self._waiters:
-                self._pass_on()
+        if self._waiters:
+            with self.lock:
+                self._waiters.pop(waiter, None)
+                if self._waiters:
+                    self._pass_on()
 
     def _arm(self, waiter: Wakeable, mask: int) -> None:
         if self._waiters:

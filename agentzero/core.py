@@ -22,7 +22,7 @@ from agentzero.lifecycle import GRACE
 from agentzero.log import ZMQPubHandler
 from agentzero.messages import as_frames, envelope, event, or_report, pack, topic_bytes, unpack
 from agentzero.serializers import Serializer
-from agentzero.steps import LONGEST_NAP, call, drive, drive_each, insist, poll, repeat, until
+from agentzero.steps import LONGEST_NAP, call, drive, drive_each, poll, repeat, timed_out, until
 
 __all__ = [
     "DEFAULT_POLLING_TIMEOUT",
@@ -159,7 +159,7 @@ class SocketManager(BaseManager[Backend]):
         ...     sockets.ready("events", zmq.POLLOUT) is sockets.get_by_name("events")
         True
         """
-        return self._ready(self._channel(name), polling_mechanism, self._milliseconds(timeout))
+        return self._ready(self._channels[name], polling_mechanism, self._milliseconds(timeout))
 
     def wait_until_ready(
         self,
@@ -188,31 +188,36 @@ class SocketManager(BaseManager[Backend]):
         ...     sockets.wait_until_ready("jobs", zmq.POLLIN, timeout=0.01) is None
         True
         """
-        channel, deadline = self._channel(name), self._deadline(timeout)
+        channel, deadline = self._channels[name], self._deadline(timeout)
         return self._ready(channel, polling_mechanism, deadline, self._longest(polling_timeout))
 
     def _ready(
         self, channel: Channel, mask: int, deadline: Deadline, longest: float = LONGEST_NAP
     ) -> Any:
         wanted = checked_mask(mask)
-
-        def attempt() -> int | None:
-            return channel.ready(wanted) or None
-
-        ready = drive(
-            self.backend,
-            lambda waiter: until(waiter, channel, attempt, wanted, deadline, longest),
-        )
+        ready = self._until(channel, lambda: channel.ready(wanted) or None, mask, deadline, longest)
         return channel.socket if ready else None
+
+    def _until(
+        self,
+        channel: Channel,
+        attempt: Callable[[], T],
+        mask: int,
+        deadline: Deadline,
+        longest: float,
+    ) -> T | None:
+        return drive(
+            self.backend, lambda waiter: until(waiter, channel, attempt, mask, deadline, longest)
+        )
 
     def _awaited(
         self, channel: Channel, timeout: float | None, polling_timeout: float | None
     ) -> Message:
         deadline, longest = self._deadline(timeout), self._longest(polling_timeout)
-        return drive(
-            self.backend,
-            lambda waiter: insist(waiter, channel, channel.try_recv, POLLIN, deadline, longest),
-        )
+        message = self._until(channel, channel.try_recv, POLLIN, deadline, longest)
+        if message is None:
+            raise timed_out(channel, POLLIN, deadline)
+        return message
 
     def _queued(
         self,
@@ -220,12 +225,10 @@ class SocketManager(BaseManager[Backend]):
         attempt: Callable[[], bool | None],
         timeout: float | None,
         polling_timeout: float | None,
-    ) -> bool:
+    ) -> None:
         deadline, longest = self._deadline(timeout), self._longest(polling_timeout)
-        return drive(
-            self.backend,
-            lambda waiter: insist(waiter, channel, attempt, POLLOUT, deadline, longest),
-        )
+        if self._until(channel, attempt, POLLOUT, deadline, longest) is None:
+            raise timed_out(channel, POLLOUT, deadline)
 
     # Sending
 
@@ -256,7 +259,7 @@ class SocketManager(BaseManager[Backend]):
           ...
         agentzero.errors.SocketTimeout: no room to send on socket 'nobody' ... in 0 s
         """
-        channel = self._channels.get(name) or self._missing(name)
+        channel = self._channels[name]
         frame = pack(channel, data)
         if channel.try_send(frame) is None:
             attempt = partial(channel.try_send, frame)
@@ -298,7 +301,7 @@ class SocketManager(BaseManager[Backend]):
         ...     sockets.recv_multipart("in")
         [b'one', b'two']
         """
-        channel = self._channels.get(name) or self._missing(name)
+        channel = self._channels[name]
         attempt = partial(channel.try_send_frames, as_frames(frames))
         if attempt() is None:
             self._queued(channel, attempt, timeout, polling_timeout)
@@ -329,7 +332,7 @@ class SocketManager(BaseManager[Backend]):
           ...
         agentzero.errors.PeerUnreachable: no connected peer of socket 'router' ... has that identity
         """
-        channel = self._channels.get(name) or self._missing(name)
+        channel = self._channels[name]
         frames = [identity, *getattr(identity, "route", ()), pack(channel, data)]
         attempt = partial(channel.try_send_frames, as_frames(frames))
         if attempt() is None:
@@ -349,7 +352,7 @@ class SocketManager(BaseManager[Backend]):
         ...     _ = sockets.ensure_and_bind("logs", zmq.PUB, "inproc://logs")
         ...     sockets.publish("logs", "output", "some data")
         """
-        channel = self._channels.get(name) or self._missing(name)
+        channel = self._channels[name]
         frames = [topic_bytes(topic), pack(channel, data)]
         if channel.try_send_frames(frames) is None:
             attempt = partial(channel.try_send_frames, frames)
@@ -410,7 +413,7 @@ class SocketManager(BaseManager[Backend]):
         ...     sockets.recv("in", type=tuple[int, ...])
         (1, 2)
         """
-        channel = self._channels.get(name) or self._missing(name)
+        channel = self._channels[name]
         message = channel.try_recv()
         if message is None:
             message = self._awaited(channel, timeout, polling_timeout)
@@ -448,7 +451,7 @@ class SocketManager(BaseManager[Backend]):
           ...
         agentzero.errors.SocketTimeout: nothing to receive on socket 'in' ... in 0 s
         """
-        channel = self._channels.get(name) or self._missing(name)
+        channel = self._channels[name]
         message = channel.try_recv()
         if message is None:
             message = self._awaited(channel, timeout, polling_timeout)
@@ -473,7 +476,7 @@ class SocketManager(BaseManager[Backend]):
         ...     sockets.recv("worker")
         'ready, steady, go'
         """
-        channel = self._channels.get(name) or self._missing(name)
+        channel = self._channels[name]
         message = channel.try_recv()
         if message is None:
             message = self._awaited(channel, timeout, polling_timeout)
@@ -501,7 +504,7 @@ class SocketManager(BaseManager[Backend]):
           ...
         agentzero.errors.SocketTimeout: nothing to receive on socket 'events' ... in 0 s
         """
-        channel = self._channels.get(name) or self._missing(name)
+        channel = self._channels[name]
         subscribe_to(channel, topic)
         message = channel.try_recv()
         if message is None:
@@ -571,7 +574,7 @@ class SocketManager(BaseManager[Backend]):
         output:0 ==> some data
         """
         go_on = checked_callable(keep_polling)
-        channel = self._channels.get(name) or self._missing(name)
+        channel = self._channels[name]
         subscribe_to(channel, topic)
         handle = partial(or_report, event, channel, type, on_error)
         silence = math.inf if timeout is None else checked_timeout(timeout)

@@ -7,7 +7,7 @@ wake-ups and errors live in the generators; sync and async differ in their drive
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import zmq
@@ -17,7 +17,7 @@ from agentzero.channel import POLLIN, POLLOUT, Channel, Message
 from agentzero.deadline import Deadline
 from agentzero.errors import SocketClosed, SocketTimeout
 
-__all__ = ["Steps", "Wait", "call", "drive", "drive_each", "insist", "poll", "repeat", "until"]
+__all__ = ["Steps", "Wait", "call", "drive", "drive_each", "poll", "repeat", "timed_out", "until"]
 
 T = TypeVar("T")
 
@@ -38,30 +38,19 @@ class Wait(NamedTuple):
 Steps = Generator[Wait, None, T]
 
 
-def naps(channel: Channel, mask: int, longest: float) -> Iterator[float]:
-    """Yield how long each single wait may last, in seconds: ever longer.
-
-    A wake-up gets lost only where somebody works on a socket behind our back; the first naps make
-    that good soon, and the later ones let an idle task cost nothing. A ROUTER does not tell when a
-    peer has room again, so that has to be asked for.
-    """
-    if channel.kind == zmq.ROUTER and mask & POLLOUT:
-        longest = ROUTER_NAP
-    nap = min(FIRST_NAP, longest)
-    while True:
-        yield nap
-        nap = min(nap * 2, longest)
-
-
 def until(
     waiter: Wakeable,
     channel: Channel,
-    attempt: Callable[[], T | None],
+    attempt: Callable[[], T],
     mask: int,
     deadline: Deadline,
     longest: float = LONGEST_NAP,
 ) -> Steps[T | None]:
     """Repeat `attempt` until it returns something; return None when the time is over.
+
+    A single wait lasts a little longer each time. A wake-up gets lost only where somebody works on
+    a socket behind our back: the first waits make that good soon, the later ones let an idle task
+    cost nothing.
 
     Args:
         waiter: the task's place to wait at.
@@ -74,37 +63,27 @@ def until(
     Raises:
         SocketClosed: the socket was closed meanwhile.
     """
+    if channel.kind == zmq.ROUTER and mask & POLLOUT:
+        longest = ROUTER_NAP  # nothing tells that a peer of it has room again
+    nap = FIRST_NAP
     try:
-        for nap in naps(channel, mask, longest):
+        while True:
             result = channel.attempt_or_arm(attempt, mask, waiter)
-            if result is not None:
+            if result is not None or not (left := deadline.left()):
                 return result
-            left = deadline.left()
-            if not left:
-                return None
-            yield Wait(channel.fds, min(nap, left))
+            yield Wait(channel.fds, min(nap, left, longest))
+            nap *= 2
             result = channel.attempt(attempt, waiter)
             if result is not None:
                 return result
     finally:
         channel.disarm(waiter)
-    raise AssertionError("naps are endless")
 
 
-def insist(
-    waiter: Wakeable,
-    channel: Channel,
-    attempt: Callable[[], T | None],
-    mask: int,
-    deadline: Deadline,
-    longest: float = LONGEST_NAP,
-) -> Steps[T]:
-    """As `until`, but raise SocketTimeout when the time is over."""
-    result = yield from until(waiter, channel, attempt, mask, deadline, longest)
-    if result is None:
-        channel.count("timeouts")
-        raise SocketTimeout(f"{TRIED[mask]} {channel} in {deadline.timeout:g} s")
-    return result
+def timed_out(channel: Channel, mask: int, deadline: Deadline) -> SocketTimeout:
+    """Count and explain that the time was over."""
+    channel.count("timeouts")
+    return SocketTimeout(f"{TRIED[mask]} {channel} in {deadline.timeout:g} s")
 
 
 def repeat(

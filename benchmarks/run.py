@@ -95,8 +95,8 @@ def main() -> None:
     print(table(measure(options.rounds, options.messages, options.round_trips)))
     alone, among = with_and_without_others(options.rounds)
     print(
-        f"\nOne send and one receive: {alone:.2f} us with no other socket, {among:.2f} us with 1,000"
-        f" others registered ({among / alone:.2f})."
+        f"\nOne send and one receive: {alone:.2f} us with no other socket, "
+        f"{among:.2f} us with 1,000 others registered ({among / alone:.2f})."
     )
 
 

@@ -36,4 +36,5 @@ def with_and_without_others(rounds: int) -> tuple[float, float]:
     """Return the medians of `timed`, without and with other sockets, measured in turn."""
     with prepared(0) as alone, prepared(OTHERS) as among:
         pairs = [(timed(alone), timed(among)) for _ in range(rounds)]
-    return tuple(statistics.median(values) for values in zip(*pairs, strict=True))  # type: ignore
+    without, with_others = zip(*pairs, strict=True)
+    return statistics.median(without), statistics.median(with_others)

@@ -16,19 +16,31 @@ from agentzero.backends.base import Lock
 
 __all__ = ["ThreadsBackend"]
 
-if hasattr(select, "poll"):
 
-    def wait_readable(fds: Sequence[int], timeout: float) -> list[int]:
-        poll = select.poll()
+class Readiness:
+    """Which of some file descriptors are readable; made once to wait for the same often."""
+
+    def __init__(self, fds: Sequence[int]) -> None:
+        self._poll = select.poll()
         for fd in fds:
-            poll.register(fd, select.POLLIN)
-        ready = poll.poll(None if timeout == math.inf else timeout * 1000)
+            self._poll.register(fd, select.POLLIN)
+
+    def wait(self, timeout: float) -> list[int]:
+        ready = self._poll.poll(None if timeout == math.inf else timeout * 1000)
         return [fd for fd, _ in ready]
 
-else:  # pragma: no cover (Windows has no poll)
 
-    def wait_readable(fds: Sequence[int], timeout: float) -> list[int]:
-        return select.select(fds, [], [], None if timeout == math.inf else timeout)[0]
+class SelectReadiness(Readiness):
+    """The same where there is no poll(2), which is on Windows."""
+
+    def __init__(self, fds: Sequence[int]) -> None:
+        self._fds = fds
+
+    def wait(self, timeout: float) -> list[int]:
+        return select.select(self._fds, [], [], None if timeout == math.inf else timeout)[0]
+
+
+readiness = Readiness if hasattr(select, "poll") else SelectReadiness
 
 
 class ThreadWaiter:
@@ -40,13 +52,18 @@ class ThreadWaiter:
         self._ours.setblocking(False)
         self._theirs.setblocking(False)
         self._fd = self._ours.fileno()
+        self._fds: Sequence[int] = ()
+        self._readiness = readiness([self._fd])
 
     def wake(self) -> None:
         with suppress(BlockingIOError):  # full of wakes already
             self._theirs.send(b"\0")
 
     def wait(self, fds: Sequence[int], timeout: float) -> None:
-        if self._fd in wait_readable((self._fd, *fds), timeout):
+        if fds != self._fds:
+            self._fds = fds
+            self._readiness = readiness([self._fd, *fds])
+        if self._fd in self._readiness.wait(timeout):
             self._ours.recv(4096)
 
     def close(self) -> None:

@@ -7,13 +7,15 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping
-from types import TracebackType
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from manager import Statistics
+from rich import box
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Column, Table
 from rich.text import Text
 
 LOG_LINES = 5
@@ -24,46 +26,32 @@ _formatter = logging.Formatter("%(asctime)s %(name)-14s %(message)s", "%H:%M:%S"
 class Display(Protocol):
     """Shows how far the steps are, and the newest lines of their logs."""
 
-    def __enter__(self) -> Display: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
-
     def log(self, record: logging.LogRecord) -> None:
         """Take a log record; not every one is shown."""
 
     def update(self, done: Mapping[str, int]) -> None:
-        """Take the number of jobs done by each step; called as often as one likes."""
+        """Take how many jobs each step has done; may be called as often as one likes."""
+
+    def close(self) -> None:
+        """Leave the last state standing."""
 
 
 class Terminal:
     """A bar for each step, and the newest log lines below."""
 
-    def __init__(self, job_types: list[str], files: int) -> None:
-        self._lines: deque[str] = deque(maxlen=LOG_LINES)
+    def __init__(self, job_types: Sequence[str], files: int) -> None:
+        # In a narrow terminal the names are cut first, and the numbers never.
+        numbers = Column(no_wrap=True, min_width=len(f"{files}/{files}"))
         self._bars = Progress(
-            TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn()
+            TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(table_column=numbers),
         )
         self._tasks = {name: self._bars.add_task(name, total=files) for name in job_types}
-        self._live = Live(console=Console(), auto_refresh=False, get_renderable=self._render)
-        self._next = 0.0
-
-    def __enter__(self) -> Terminal:
-        self._live.start(refresh=True)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._lines.clear()
-        self._live.stop()
+        self._lines: deque[str] = deque(maxlen=LOG_LINES)
+        self._next_refresh = 0.0
+        self._live = Live(get_renderable=self._render, auto_refresh=False)
+        self._live.start()
 
     def log(self, record: logging.LogRecord) -> None:
         self._lines.append(_formatter.format(record))
@@ -71,46 +59,52 @@ class Terminal:
     def update(self, done: Mapping[str, int]) -> None:
         for name, jobs in done.items():
             self._bars.update(self._tasks[name], completed=jobs)
-        if time.monotonic() >= self._next:
+        if time.monotonic() >= self._next_refresh:
             self._live.refresh()
-            self._next = time.monotonic() + 0.1
+            self._next_refresh = time.monotonic() + 0.1
+
+    def close(self) -> None:
+        self._lines.clear()
+        self._live.stop()
 
     def _render(self) -> Group:
-        log = Text("\n".join(self._lines), style="dim", no_wrap=True, overflow="ellipsis")
-        return Group(self._bars, log)
+        lines = Text("\n".join(self._lines), style="dim", no_wrap=True, overflow="ellipsis")
+        return Group(self._bars, lines) if self._lines else Group(self._bars)
 
 
 class Plain:
-    """A line as soon as the first files are done, and then one each second: for files and pipes."""
+    """A line as soon as a file is done, and then one each second: for files and pipes."""
 
-    def __init__(self, job_types: list[str], files: int) -> None:
+    def __init__(self, job_types: Sequence[str], files: int) -> None:
         self._last_step, self._files = job_types[-1], files
         self._line = ""
-        self._next = 0.0
-
-    def __enter__(self) -> Plain:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        pass
+        self._next_line = 0.0
 
     def log(self, record: logging.LogRecord) -> None:
         self._line = _formatter.format(record)
 
     def update(self, done: Mapping[str, int]) -> None:
         jobs = done[self._last_step]
-        if jobs and time.monotonic() >= self._next:
-            print(f"{jobs:,} of {self._files:,} files | {self._line}", flush=True)
-            self._next = time.monotonic() + 1
+        if jobs and time.monotonic() >= self._next_line:
+            print(f"{jobs:,} of {self._files:,} files  {self._line}", flush=True)
+            self._next_line = time.monotonic() + 1
+
+    def close(self) -> None:
+        pass
 
 
-def display_for(job_types: list[str], files: int) -> Display:
+def display_for(job_types: Sequence[str], files: int) -> Display:
     """Return the display that suits standard output."""
-    if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
-        return Terminal(job_types, files)
-    return Plain(job_types, files)
+    fancy = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    return (Terminal if fancy else Plain)(job_types, files)
+
+
+def show_table(statistics: Mapping[str, Statistics]) -> None:
+    """Print what each step did."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("Step", no_wrap=True)
+    for heading in ("Jobs", "Failures", "Jobs/s"):
+        table.add_column(heading, justify="right", no_wrap=True, min_width=len(heading))
+    for name, done in statistics.items():
+        table.add_row(name, f"{done.jobs:,}", f"{done.failures:,}", f"{done.jobs_per_second:,.0f}")
+    Console().print(table)

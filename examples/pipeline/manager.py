@@ -72,6 +72,7 @@ class Manager:
         self.statistics = {job_type: Statistics() for job_type in job_types}
         self.events: Counter[str] = Counter()
         self._submitted = 0
+        self._last_result = time.monotonic()
         self._waiting: dict[str, deque[Job]] = {job_type: deque() for job_type in job_types}
         self._workers: dict[str, Worker] = {}
         self._next = dict(pairwise(job_types))
@@ -96,6 +97,11 @@ class Manager:
         """The steps that have jobs, waiting or sent."""
         busy = {worker.job_type for worker in self._workers.values() if worker.jobs}
         return [name for name in self.job_types if name in busy or self._waiting[name]]
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the latest result, or since the start where there is none yet."""
+        return time.monotonic() - self._last_result
 
     def close(self) -> None:
         """Close all sockets."""
@@ -133,7 +139,7 @@ class Manager:
         worker.jobs.remove(result.id)
         statistics = self.statistics[worker.job_type]
         statistics.jobs += 1
-        statistics.last_result = time.monotonic()
+        statistics.last_result = self._last_result = time.monotonic()
         if result.output is None:
             statistics.failures += 1
             self.errors[result.id] = result.error or {}

@@ -121,9 +121,10 @@ class GenerateFile(Step):
 
     def execute(self, instructions: Instructions) -> Instructions:
         """Copy one file."""
-        shutil.copyfile(instructions["source"], instructions["path"])
-        self.logger.info("copied %s", instructions["source"])
-        return {"path": instructions["path"]}
+        source, path = Path(instructions["source"]), Path(instructions["path"])
+        shutil.copyfile(source, path)
+        self.logger.info("copied %s to %s", source.name, path.name)
+        return {"path": str(path)}
 
 
 class CalculateHash(Step):
@@ -133,9 +134,10 @@ class CalculateHash(Step):
 
     def execute(self, instructions: Instructions) -> Instructions:
         """Hash one file."""
-        with open(instructions["path"], "rb") as file:
+        path = Path(instructions["path"])
+        with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        self.logger.info("hashed %s: %s", Path(instructions["path"]).name, digest[:16])
+        self.logger.info("hashed %s: %s", path.name, digest)
         return instructions | {"sha256": digest}
 
 

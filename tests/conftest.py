@@ -1,0 +1,219 @@
+"""What the behavioural suite stands on: managers, concurrent tasks and bare pyzmq peers.
+
+Whatever takes `backend`, or `sockets`, which is made with it, runs once for each backend. Such a
+test starts tasks, pauses and signals through `backend` alone, and calls the manager's verbs by
+their plain names: it cannot tell threads from greenlets. An event loop joins by one more class
+beside `Threads` and `Greenlets`: its `manager` hands each verb to the loop and waits for it there.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+import zmq
+
+from agentzero import SocketManager
+
+# How long anything may take that is sure to come, in seconds: far more than any machine needs.
+PATIENCE = 20.0
+
+TCP = "tcp://127.0.0.1:*"
+
+
+class Task:
+    """A function that runs concurrently."""
+
+    def __init__(self, result: Callable[[float], Any], done: Callable[[], bool]) -> None:
+        self._result = result
+        self.done = done
+
+    def result(self, within: float = PATIENCE) -> Any:
+        """Wait for its end; return or raise what it did."""
+        return self._result(within)
+
+
+class Threads:
+    """Tasks are threads."""
+
+    name = "threads"
+    event = staticmethod(threading.Event)
+    pause = staticmethod(time.sleep)
+
+    def spawn(self, function: Callable[..., Any], *args: Any, **options: Any) -> Task:
+        future: Future[Any] = Future()
+        run = _settle(function, args, options, future.set_result, future.set_exception)
+        threading.Thread(target=run, daemon=True).start()
+        return Task(future.result, future.done)
+
+    def manager(self, **options: Any) -> SocketManager:
+        return SocketManager(backend=self.name, **options)
+
+
+class Greenlets:
+    """Tasks are greenlets; nothing is monkey-patched."""
+
+    name = "gevent"
+
+    def __init__(self) -> None:
+        self._gevent = pytest.importorskip("gevent")
+        self._event = pytest.importorskip("gevent.event")
+        self.event = self._event.Event
+        self.pause = self._gevent.sleep
+
+    def spawn(self, function: Callable[..., Any], *args: Any, **options: Any) -> Task:
+        promise = self._event.AsyncResult()
+        self._gevent.spawn(_settle(function, args, options, promise.set, promise.set_exception))
+        return Task(lambda within: promise.get(timeout=within), promise.ready)
+
+    def manager(self, **options: Any) -> SocketManager:
+        return SocketManager(backend=self.name, **options)
+
+
+def _settle(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    options: dict[str, Any],
+    succeed: Callable[[Any], object],
+    fail: Callable[[BaseException], object],
+) -> Callable[[], None]:
+    def run() -> None:
+        try:
+            result = function(*args, **options)
+        except BaseException as error:
+            fail(error)
+        else:
+            succeed(result)
+
+    return run
+
+
+Tasks = Threads | Greenlets
+
+BACKENDS: dict[str, type[Tasks]] = {"threads": Threads, "gevent": Greenlets}
+
+
+@pytest.fixture(params=list(BACKENDS))
+def backend(request: pytest.FixtureRequest) -> Tasks:
+    """How concurrent tasks run, and what the managers of the test wait with."""
+    return BACKENDS[request.param]()
+
+
+@pytest.fixture
+def spawn(backend: Tasks) -> Iterator[Callable[..., Task]]:
+    """Start a concurrent task; all of them have ended when the test has."""
+    tasks = []
+
+    def start(function: Callable[..., Any], *args: Any, **options: Any) -> Task:
+        tasks.append(backend.spawn(function, *args, **options))
+        return tasks[-1]
+
+    yield start
+    _eventually(backend, lambda: all(task.done() for task in tasks))
+
+
+@pytest.fixture
+def manager(
+    backend: Tasks, spawn: Callable[..., Task]
+) -> Iterator[Callable[..., SocketManager]]:
+    """Make a manager; the test's end closes it, and with that the waits of all tasks."""
+    made: list[SocketManager] = []
+
+    def make(**options: Any) -> SocketManager:
+        made.append(backend.manager(**{"linger": 0, **options}))
+        return made[-1]
+
+    yield make
+    for sockets in made:
+        sockets.close_all()
+
+
+@pytest.fixture
+def sockets(manager: Callable[..., SocketManager]) -> SocketManager:
+    """A manager as it comes, but for its linger."""
+    return manager()
+
+
+@pytest.fixture(params=["json", "msgpack", "cbor"])
+def codec(request: pytest.FixtureRequest) -> str:
+    """The name of a serializer."""
+    return str(request.param)
+
+
+@pytest.fixture
+def link() -> Callable[..., str]:
+    """Bind one socket of a manager and connect another one to it; return the address."""
+
+    def make(
+        sockets: SocketManager,
+        bound: tuple[str, int],
+        connected: tuple[str, int],
+        address: str = TCP,
+        **options: Any,
+    ) -> str:
+        sockets.ensure_and_bind(*bound, address, **options)
+        real = sockets.endpoints(bound[0])[-1]
+        sockets.ensure_and_connect(*connected, real, **options)
+        return real
+
+    return make
+
+
+@pytest.fixture
+def pipe(sockets: SocketManager, link: Callable[..., str]) -> SocketManager:
+    """A manager with a PULL named "in" and a PUSH named "out" that is connected to it."""
+    link(sockets, ("in", zmq.PULL), ("out", zmq.PUSH))
+    return sockets
+
+
+@pytest.fixture
+def peer() -> Iterator[Callable[..., Any]]:
+    """Make a socket of bare pyzmq, which knows nothing of this library."""
+    context = zmq.Context()
+    made = []
+
+    def make(
+        kind: int, *, bind: str | None = None, connect: str | None = None, **options: Any
+    ) -> Any:
+        socket = context.socket(kind)
+        made.append(socket)
+        socket.linger = 0
+        socket.rcvtimeo = socket.sndtimeo = int(PATIENCE * 1000)
+        for option, value in options.items():
+            socket.set(getattr(zmq, option.upper()), value)
+        if bind:
+            socket.bind(bind)
+        if connect:
+            socket.connect(connect)
+        return socket
+
+    yield make
+    context.destroy(linger=0)
+
+
+@pytest.fixture
+def eventually(backend: Tasks) -> Callable[[Callable[[], object]], None]:
+    """Let other tasks run until a condition holds; it fails the test where it never does."""
+    return lambda condition: _eventually(backend, condition)
+
+
+def _eventually(backend: Tasks, condition: Callable[[], object]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "it never came true"
+        backend.pause(0.002)
+
+
+@pytest.fixture
+def waiting(eventually: Callable[..., None]) -> Callable[..., None]:
+    """Return when as many tasks wait on a socket."""
+
+    def wait(sockets: SocketManager, name: str, tasks: int = 1) -> None:
+        channel = sockets._channels[name]
+        eventually(lambda: len(channel._waiters) >= tasks)
+
+    return wait
