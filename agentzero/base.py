@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 import zmq
@@ -11,7 +10,7 @@ import zmq
 from agentzero.books import B, Books, checked_mask
 from agentzero.channel import Channel
 from agentzero.deadline import Deadline, checked_timeout
-from agentzero.endpoints import attach, attached, detach
+from agentzero.endpoints import attach, attached, detach, resolved
 from agentzero.log import ZMQPubHandler
 from agentzero.messages import pack, topic_bytes
 
@@ -82,7 +81,7 @@ class BaseManager(Books[B]):
         channel = self._channels[name]
         if mask is not None:
             checked_mask(mask)
-        attach(channel, address, bound=bound)
+        attach(channel, resolved(channel, address, bound=bound))
         self._register(channel, mask)
         return channel.socket
 
@@ -197,11 +196,14 @@ class BaseManager(Books[B]):
         *,
         bound: bool,
     ) -> Any:
+        if mask is not None:
+            checked_mask(mask)
+        endpoint = resolved(f"socket {name!r}", address, bound=bound)
         with self._lock:
             channel, made = self._ensure(name, socket_type, None, options)
             try:
-                if not attached(channel, address, bound=bound):
-                    attach(channel, address, bound=bound)
+                if not attached(channel, endpoint):
+                    attach(channel, endpoint)
                 self._register(channel, mask)
             except BaseException:
                 if made:
@@ -407,13 +409,10 @@ class BaseManager(Books[B]):
             return dict(self._registered)
 
 
-def checked_callable(keep_polling: Callable[[], object] | None) -> Callable[[], object]:
-    """Return `keep_polling`, or what always says yes where it is None."""
-    if keep_polling is None:
-        return lambda: True
-    if not callable(keep_polling):
-        raise TypeError(f"keep_polling is called to ask whether to go on, not {keep_polling!r}")
-    return keep_polling
+def check_callable(function: object, what: str) -> None:
+    """Raise TypeError where `function` can be neither called nor left out."""
+    if function is not None and not callable(function):
+        raise TypeError(f"{what} is a callable or None, not {function!r}")
 
 
 def subscribe_to(channel: Channel, topic: str | bytes | bool | None) -> None:

@@ -13,12 +13,13 @@ import zmq as pyzmq
 
 from agentzero import lifecycle, serializers
 from agentzero.backends.base import AsyncBackend, Backend
-from agentzero.channel import Channel
+from agentzero.channel import Channel, RouterChannel
 from agentzero.deadline import checked_timeout
 from agentzero.errors import (
     AgentZeroSocketError,
     ManagerClosed,
     SocketAlreadyExists,
+    SocketClosed,
     SocketNotFound,
 )
 from agentzero.events import SocketStats
@@ -38,7 +39,7 @@ def milliseconds(seconds: float) -> int:
     >>> milliseconds(0.25), milliseconds(math.inf)
     (250, -1)
     """
-    return -1 if seconds == math.inf else math.ceil(seconds * 1000)
+    return -1 if seconds == math.inf else min(math.ceil(seconds * 1000), 2**31 - 1)
 
 
 def checked_mask(mask: object) -> int:
@@ -50,6 +51,32 @@ def checked_mask(mask: object) -> int:
     if not isinstance(mask, int) or not 0 < mask <= pyzmq.POLLIN | pyzmq.POLLOUT:
         raise ValueError(f"polling_mechanism is zmq.POLLIN, zmq.POLLOUT or both, not {mask!r}")
     return int(mask)
+
+
+def checked_size(size: object) -> int | None:
+    """Return `size` when it is a number of bytes, or None.
+
+    Raises:
+        TypeError, ValueError: it is neither.
+    """
+    if size is None:
+        return None
+    if isinstance(size, bool) or not isinstance(size, int):
+        raise TypeError(f"max_message_size is a number of bytes or None, not {size!r}")
+    if not 0 <= size < 2**63:
+        raise ValueError(f"max_message_size is a number of bytes from 0, not {size!r}")
+    return size
+
+
+def checked_context(context: object) -> pyzmq.Context[Any]:
+    """Return `context` when it is one.
+
+    Raises:
+        TypeError: it is not.
+    """
+    if not isinstance(context, pyzmq.Context):
+        raise TypeError(f"context is a zmq.Context or None, not {context!r}")
+    return context
 
 
 class Channels(dict[str, Channel]):
@@ -84,10 +111,10 @@ class Books(Generic[B]):
         self.polling_timeout = checked_timeout(polling_timeout, "polling_timeout")
         self.linger = checked_timeout(linger, "linger")
         self.serialization_backend = serializers.resolve(serialization_backend)
-        self.max_message_size = max_message_size
+        self.max_message_size = checked_size(max_message_size)
         self.backend = backend
-        self.context = context or self._new_context()
-        self._own_context = None if context else self.context
+        self.context = self._new_context() if context is None else checked_context(context)
+        self._own_context = self.context if context is None else None
         self._lock = backend.lock()
         self._channels = Channels(self)
         self._registered: dict[Channel, int] = {}
@@ -154,6 +181,9 @@ class Books(Generic[B]):
         """
         if not isinstance(name, str):
             raise TypeError(f"a socket's name is a str, not {name!r}")
+        limit = (
+            self.max_message_size if max_message_size is None else checked_size(max_message_size)
+        )
         codec = (
             self.serialization_backend if serializer is None else serializers.resolve(serializer)
         )
@@ -161,14 +191,15 @@ class Books(Generic[B]):
             self._check_open()
             if name in self._channels:
                 raise SocketAlreadyExists(self, name)
-            socket = self._new_socket(name, socket_type, max_message_size)
-            channel = Channel(name, socket, self.backend.lock(), codec)
+            socket = self._new_socket(name, socket_type, limit)
+            channel_class = RouterChannel if socket_type == pyzmq.ROUTER else Channel
+            channel = channel_class(name, socket, self.backend.lock(), codec)
             self._channels[name] = self._by_socket[socket] = channel
         return socket
 
-    def _new_socket(self, name: str, socket_type: int, max_message_size: int | None) -> Any:
-        limit = self.max_message_size if max_message_size is None else max_message_size
+    def _new_socket(self, name: str, socket_type: int, limit: int | None) -> Any:
         try:
+            pyzmq.SocketType(socket_type)
             socket = self.context.socket(socket_type, socket_class=self.zmq.Socket)
             # Before anything else: what is never connected is closed at once all the same.
             socket.set(pyzmq.LINGER, milliseconds(self.linger))
@@ -176,9 +207,9 @@ class Books(Generic[B]):
                 socket.set(pyzmq.MAXMSGSIZE, limit)
             if socket_type == pyzmq.ROUTER:
                 socket.set(pyzmq.ROUTER_MANDATORY, 1)
-        except pyzmq.ZMQError as error:
+        except (pyzmq.ZMQError, ValueError) as error:
             raise AgentZeroSocketError(
-                f"cannot create socket {name!r} of type {socket_type!r}: {error.strerror}"
+                f"cannot create socket {name!r} of type {socket_type!r}: {error}"
             ) from error
         return socket
 
@@ -224,6 +255,8 @@ class Books(Generic[B]):
         self, name: str, socket_type: int, mask: int | None, options: dict[str, Any]
     ) -> tuple[Channel, bool]:
         """Return the channel of that name, and whether it was made for this."""
+        if mask is not None:
+            checked_mask(mask)
         with self._lock:
             made = name not in self._channels
             if made:
@@ -258,6 +291,9 @@ class Books(Generic[B]):
         """
         if not isinstance(socket, pyzmq.Socket):
             raise TypeError(f"a pyzmq socket is expected, not {socket!r}")
+        checked_mask(polling_mechanism)
+        if socket.closed:
+            raise SocketClosed(f"{socket!r} was closed")
         with self._lock:
             self._check_open()
             self._register(self._channel_of(socket), polling_mechanism)

@@ -18,7 +18,7 @@ from agentzero.errors import AgentZeroSocketError, PeerUnreachable, SocketClosed
 from agentzero.events import SocketStats
 from agentzero.serializers import Serializer
 
-__all__ = ["Channel", "Message"]
+__all__ = ["Channel", "Message", "RouterChannel"]
 
 T = TypeVar("T")
 
@@ -31,6 +31,8 @@ NOBLOCK = int(zmq.NOBLOCK)
 SNDMORE = int(zmq.SNDMORE) | NOBLOCK
 EVENTS = int(zmq.EVENTS)
 RCVMORE = int(zmq.RCVMORE)
+
+ROUTER_NAP = 0.02  # seconds
 
 WRONG_STATE = {
     zmq.REQ: "a REQ socket sends and receives in turn",
@@ -248,6 +250,10 @@ class Channel:
                 self._arm(waiter, mask)
             return events
 
+    def longest_nap(self, mask: int, longest: float) -> float:
+        """Return how long a single wait for `mask` may last, given that `longest` is wanted."""
+        return longest
+
     def disarm(self, waiter: Wakeable) -> None:
         """Forget `waiter`, and let another go on if there is something left to do."""
         if self._waiters:
@@ -297,3 +303,17 @@ class Channel:
         """Return the counters as they are now."""
         with self.lock:
             return SocketStats(**{name: getattr(self, name) for name in SocketStats.__slots__})
+
+
+class RouterChannel(Channel):
+    """A ROUTER: what is sent has a receiver, and whether that one has room is known by trying."""
+
+    __slots__ = ()
+
+    def try_send(self, frame: bytes) -> bool | None:
+        """Refuse: libzmq would take the frame for an identity, and drop it without a word."""
+        raise AgentZeroSocketError(f"{self} sends with send_to, which names the receiver")
+
+    def longest_nap(self, mask: int, longest: float) -> float:
+        """Return a short time to send: nothing tells that a peer has room again."""
+        return min(longest, ROUTER_NAP) if mask & POLLOUT else longest

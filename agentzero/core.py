@@ -12,7 +12,7 @@ import zmq
 
 from agentzero import backends
 from agentzero.backends import Backend
-from agentzero.base import BaseManager, checked_callable, subscribe_to
+from agentzero.base import BaseManager, check_callable, subscribe_to
 from agentzero.books import DEFAULT_POLLING_TIMEOUT, DEFAULT_TIMEOUT_IN_SECONDS, checked_mask
 from agentzero.channel import POLLIN, POLLOUT, Channel, Message
 from agentzero.deadline import Deadline, checked_timeout
@@ -34,6 +34,11 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+
+def always() -> bool:
+    """Say yes."""
+    return True
 
 
 class SocketManager(BaseManager[Backend]):
@@ -573,7 +578,9 @@ class SocketManager(BaseManager[Backend]):
         ...         break
         output:0 ==> some data
         """
-        go_on = checked_callable(keep_polling)
+        check_callable(keep_polling, "keep_polling")
+        check_callable(on_error, "on_error")
+        go_on = keep_polling or always
         channel = self._channels[name]
         subscribe_to(channel, topic)
         handle = partial(or_report, event, channel, type, on_error)

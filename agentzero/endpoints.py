@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import zmq
 
@@ -11,7 +11,7 @@ from agentzero.channel import Channel
 from agentzero.errors import SocketBindError, SocketClosed, SocketConnectError
 from agentzero.util import fix_zeromq_tcp_address
 
-__all__ = ["Endpoint", "attach", "attached", "checked", "detach"]
+__all__ = ["Endpoint", "attach", "attached", "checked", "detach", "resolved"]
 
 TCP = re.compile(r"tcp://(?P<host>.+):(?P<port>\*|\d+)", re.DOTALL)
 
@@ -58,9 +58,25 @@ def _check_port(address: str) -> None:
         raise ValueError(f"a port is at most 65535, not {found['port']}")
 
 
-def attached(channel: Channel, address: str, *, bound: bool) -> bool:
-    """Return whether `channel` has `address`, as given or as ZeroMQ calls it."""
-    return bool(_found(channel, address, bound=bound))
+def resolved(socket: object, address: str, *, bound: bool) -> Endpoint:
+    """Return the endpoint that `address` means; to bind, it waits for DNS.
+
+    A host name to connect to is left to libzmq, which resolves it in the background, anew at each
+    reconnection; it takes IPv4 addresses of names, and literal IPv6 ones.
+
+    Raises:
+        SocketBindError, SocketConnectError: it is no address; the text names `socket`.
+    """
+    try:
+        real = checked(address)
+        return Endpoint(fix_zeromq_tcp_address(real) if bound else real, address, bound)
+    except ValueError as error:
+        raise _failed("bind" if bound else "connect", socket, address, error) from error
+
+
+def attached(channel: Channel, endpoint: Endpoint) -> bool:
+    """Return whether `channel` has that endpoint already."""
+    return bool(_found(channel, endpoint.given, bound=endpoint.bound))
 
 
 def _found(channel: Channel, address: str | None, *, bound: bool) -> list[Endpoint]:
@@ -71,53 +87,51 @@ def _found(channel: Channel, address: str | None, *, bound: bool) -> list[Endpoi
     ]
 
 
-def attach(channel: Channel, address: str, *, bound: bool) -> Endpoint:
-    """Bind or connect `channel` to `address`.
-
-    A host name to bind is resolved here. One to connect is left to libzmq, which resolves it in the
-    background, anew at each reconnection; it takes IPv4 addresses of names, and literal IPv6 ones.
+def attach(channel: Channel, endpoint: Endpoint) -> None:
+    """Bind or connect `channel` to a resolved endpoint.
 
     Raises:
         SocketBindError, SocketConnectError: with socket, address and cause.
         SocketClosed: the socket is closed.
     """
     try:
-        real = fix_zeromq_tcp_address(checked(address)) if bound else checked(address)
         with channel.using() as socket:
-            socket.set(zmq.IPV6, real.startswith("tcp://["))
-            (socket.bind if bound else socket.connect)(real)
-            if bound:
-                real = socket.get(zmq.LAST_ENDPOINT).decode()
-            endpoint = Endpoint(real, address, bound)
+            socket.set(zmq.IPV6, endpoint.address.startswith("tcp://["))
+            if endpoint.bound:
+                socket.bind(endpoint.address)
+                actual = socket.get(zmq.LAST_ENDPOINT).decode()
+                endpoint = replace(endpoint, address=actual)
+            else:
+                socket.connect(endpoint.address)
             channel.endpoints.append(endpoint)
-    except (zmq.ZMQError, ValueError, OSError) as error:
-        raise _failed(channel, "bind" if bound else "connect", address, error) from error
-    return endpoint
+    except (zmq.ZMQError, OSError) as error:
+        doing = "bind" if endpoint.bound else "connect"
+        raise _failed(doing, channel, endpoint.given, error) from error
 
 
 def detach(channel: Channel, address: str | None, *, bound: bool) -> None:
-    """Let go of one endpoint, or of all of them where `address` is None.
+    """Let go of one address, or of all of them where `address` is None.
 
     Raises:
         SocketBindError, SocketConnectError: the socket has no such endpoint.
         SocketClosed: the socket is closed.
     """
-    doing = "unbind" if bound else "disconnect"
     try:
         with channel.using() as socket:
             leaving = _found(channel, address, bound=bound)
             if address is not None and not leaving:
                 raise ValueError("it has no such endpoint")
-            for endpoint in leaving:
-                (socket.unbind if bound else socket.disconnect)(endpoint.address)
-                channel.endpoints.remove(endpoint)
+            # Connected twice, ZeroMQ lets go of both at once.
+            for gone in {endpoint.address for endpoint in leaving}:
+                (socket.unbind if bound else socket.disconnect)(gone)
+            channel.endpoints[:] = [kept for kept in channel.endpoints if kept not in leaving]
     except (zmq.ZMQError, ValueError) as error:
-        raise _failed(channel, doing, address, error) from error
+        raise _failed("unbind" if bound else "disconnect", channel, address, error) from error
 
 
-def _failed(channel: Channel, doing: str, address: str | None, error: Exception) -> Exception:
-    if isinstance(error, zmq.ZMQError) and channel.gone(error):
-        return SocketClosed(f"{channel} was closed")
+def _failed(doing: str, socket: object, address: str | None, error: Exception) -> Exception:
+    if isinstance(error, zmq.ZMQError) and Channel.gone(error):
+        return SocketClosed(f"{socket} was closed")
     cause = error.strerror if isinstance(error, OSError | zmq.ZMQError) else error
     error_class = SocketBindError if doing.endswith("bind") else SocketConnectError
-    return error_class(f"cannot {doing} {channel}, address {address!r}: {cause}")
+    return error_class(f"cannot {doing} {socket}, address {address!r}: {cause}")

@@ -25,7 +25,6 @@ TRIED = {POLLIN: "nothing to receive on", POLLOUT: "no room to send on"}
 
 FIRST_NAP = 0.1
 LONGEST_NAP = 10.0
-ROUTER_NAP = 0.02
 
 
 class Wait(NamedTuple):
@@ -63,8 +62,7 @@ def until(
     Raises:
         SocketClosed: the socket was closed meanwhile.
     """
-    if channel.kind == zmq.ROUTER and mask & POLLOUT:
-        longest = ROUTER_NAP  # nothing tells that a peer of it has room again
+    longest = channel.longest_nap(mask, longest)
     nap = FIRST_NAP
     try:
         while True:
@@ -158,7 +156,7 @@ def call(
 
     start(run)
     while not done and (left := deadline.left()):
-        yield Wait((), left)
+        yield Wait((), min(left, LONGEST_NAP))
     return bool(done)
 
 

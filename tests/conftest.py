@@ -171,6 +171,23 @@ def pipe(sockets: SocketManager, link: Callable[..., str]) -> SocketManager:
 
 
 @pytest.fixture
+def full_router(sockets: SocketManager) -> bytes:
+    """The identity of a peer of a ROUTER named "router" that has no room for another message."""
+    sockets.create("router", zmq.ROUTER)
+    sockets.create("full", zmq.DEALER)
+    for name in ("router", "full"):
+        sockets.set_socket_option(name, zmq.HWM, 1)
+    sockets.set_socket_option("full", zmq.IDENTITY, b"full")
+    sockets.bind("router", "inproc://router")
+    sockets.connect("full", "inproc://router")
+    sockets.send("full", "hello")
+    assert sockets.recv_from("router").identity == b"full"
+    while sockets._channels["router"].try_send_frames([b"full", b"1"]):
+        pass
+    return b"full"
+
+
+@pytest.fixture
 def peer() -> Iterator[Callable[..., Any]]:
     """Make a socket of bare pyzmq, which knows nothing of this library."""
     context = zmq.Context()

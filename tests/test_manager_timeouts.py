@@ -143,27 +143,25 @@ def test_infinity_waits_until_the_socket_is_closed(
 
 
 @every
-@pytest.mark.parametrize("value", [-1, -0.5, math.nan, -math.inf, "1", True, [], 1j])
-def test_what_is_no_time_is_a_clear_error(
-    idle: SocketManager, verb: Callable[..., Any], value: Any
-) -> None:
-    with pytest.raises((TypeError, ValueError), match="timeout must be"):
-        verb(idle, timeout=value)
+def test_what_is_no_time_is_a_clear_error(idle: SocketManager, verb: Callable[..., Any]) -> None:
+    for value in (-1, -0.5, math.nan, -math.inf):
+        with pytest.raises(ValueError, match="timeout must be 0 or more"):
+            verb(idle, timeout=value)
+    for nonsense in ("1", True, [], 1j):
+        with pytest.raises(TypeError, match="timeout must be a number"):
+            verb(idle, timeout=nonsense)
 
 
 @seconds
-@pytest.mark.parametrize("value", [-1, math.nan, "1", True])
 def test_what_is_no_polling_time_is_a_clear_error(
-    idle: SocketManager, verb: Callable[..., Any], value: Any
+    idle: SocketManager, verb: Callable[..., Any]
 ) -> None:
-    with pytest.raises((TypeError, ValueError), match="polling_timeout must be"):
-        verb(idle, timeout=0.01, polling_timeout=value)
-
-
-def test_wrong_times_are_errors_also_when_there_is_no_need_to_wait(pipe: SocketManager) -> None:
-    pipe.wait_until_ready("out", zmq.POLLOUT)
-    with pytest.raises((TypeError, ValueError), match="timeout"):
-        pipe.send("out", 1, timeout="soon")  # type: ignore[arg-type]
+    for value in (-1, math.nan):
+        with pytest.raises(ValueError, match="polling_timeout must be 0 or more"):
+            verb(idle, timeout=0.01, polling_timeout=value)
+    for nonsense in ("1", True):
+        with pytest.raises(TypeError, match="polling_timeout must be a number"):
+            verb(idle, timeout=0.01, polling_timeout=nonsense)
 
 
 @pytest.mark.parametrize("verb", ["recv", "wait_until_ready"])
@@ -188,19 +186,10 @@ def test_a_wait_that_is_woken_over_and_over_still_ends_on_time(
 
 
 def test_traffic_on_a_router_does_not_prolong_the_wait_for_a_full_peer(
-    backend: Any, sockets: SocketManager, spawn: Make, peer: Make
+    backend: Any, sockets: SocketManager, spawn: Make, full_router: bytes
 ) -> None:
-    sockets.create("router", zmq.ROUTER)
-    sockets.set_socket_option("router", zmq.SNDHWM, 1)
-    sockets.bind("router", "tcp://127.0.0.1:*")
-    address = sockets.endpoints("router")[0]
-    options = {"rcvhwm": 1, "rcvbuf": 1024, "routing_id": b"full"}
-    peer(zmq.DEALER, connect=address, **options).send(b"0")
-    sockets.recv_from("router")
-    while sockets._channels["router"].try_send_frames([b"full", b"x" * 100_000]):
-        pass
     over = backend.event()
-    sockets.ensure_and_connect("busy", zmq.DEALER, address)
+    sockets.ensure_and_connect("busy", zmq.DEALER, "inproc://router")
 
     def chatter() -> None:
         while not over.is_set():
@@ -211,7 +200,7 @@ def test_traffic_on_a_router_does_not_prolong_the_wait_for_a_full_peer(
     chatting = spawn(chatter)
     began = time.monotonic()
     with pytest.raises(SocketTimeout, match="'router'"):
-        sockets.send_to("router", b"full", "x" * 100_000, timeout=0.3)
+        sockets.send_to("router", full_router, 1, timeout=0.3)
     over.set()
     assert 0.299 <= time.monotonic() - began < 0.3 + LATE
     chatting.result()

@@ -63,7 +63,7 @@ def resolve(spec: Backend | str | None = None, zmq: ModuleType | None = None) ->
     >>> resolve("threads").name
     'threads'
     """
-    if zmq is not None and not isinstance(zmq, ModuleType):
+    if zmq is not None and not hasattr(zmq, "Context"):
         raise TypeError(f"zmq is a flavour of pyzmq, such as zmq or zmq.green, not {zmq!r}")
     if zmq is not None and zmq.__name__ == "zmq.asyncio":
         raise PluginError("zmq.asyncio is for AsyncSocketManager, which is awaited")
