@@ -104,7 +104,7 @@ def attach(channel: Channel, endpoint: Endpoint) -> None:
             else:
                 socket.connect(endpoint.address)
             channel.endpoints.append(endpoint)
-    except (zmq.ZMQError, OSError) as error:
+    except (zmq.ZMQError, ValueError) as error:
         doing = "bind" if endpoint.bound else "connect"
         raise _failed(doing, channel, endpoint.given, error) from error
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-import zmq
-
 from agentzero.backends.base import Backend, Wakeable
 from agentzero.channel import POLLIN, POLLOUT, Channel, Message
 from agentzero.deadline import Deadline

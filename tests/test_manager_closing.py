@@ -1,0 +1,242 @@
+"""Closing: one socket, all of them, and what others notice of it."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import zmq
+
+from agentzero import SocketManager
+from agentzero.errors import ManagerClosed, SocketClosed
+
+Make = Callable[..., Any]
+
+WAITS: dict[str, Callable[[SocketManager], object]] = {
+    "recv": lambda sockets: sockets.recv("in"),
+    "recv_safe": lambda sockets: sockets.recv_safe("in"),
+    "recv_multipart": lambda sockets: sockets.recv_multipart("in"),
+    "recv_from": lambda sockets: sockets.recv_from("in"),
+    "recv_event": lambda sockets: sockets.recv_event("in"),
+    "recv_event_safe": lambda sockets: sockets.recv_event_safe("in"),
+    "ready": lambda sockets: sockets.ready("in", zmq.POLLIN),
+    "wait_until_ready": lambda sockets: sockets.wait_until_ready("in", zmq.POLLIN),
+    "engage": lambda sockets: sockets.engage(),
+    "send": lambda sockets: sockets.send("out", 1),
+    "send_safe": lambda sockets: sockets.send_safe("out", 1),
+    "send_multipart": lambda sockets: sockets.send_multipart("out", [b"1"]),
+    "send_to": lambda sockets: sockets.send_to("out", b"1", 1),
+    "publish": lambda sockets: sockets.publish("out", "topic", 1),
+    "publish_safe": lambda sockets: sockets.publish_safe("out", "topic", 1),
+}
+
+OTHERS: dict[str, Callable[[SocketManager], object]] = {
+    "create": lambda sockets: sockets.create("new", zmq.PULL),
+    "get_by_name": lambda sockets: sockets.get_by_name("in"),
+    "get_or_create": lambda sockets: sockets.get_or_create("in", zmq.PULL),
+    "bind": lambda sockets: sockets.bind("in", "inproc://x"),
+    "bind_to_random_port": lambda sockets: sockets.bind_to_random_port("in"),
+    "ensure_and_bind": lambda sockets: sockets.ensure_and_bind("in", zmq.PULL, "inproc://x"),
+    "ensure_and_connect": lambda sockets: sockets.ensure_and_connect("a", zmq.PULL, "inproc://x"),
+    "connect": lambda sockets: sockets.connect("in", "inproc://x"),
+    "disconnect": lambda sockets: sockets.disconnect("in"),
+    "unbind": lambda sockets: sockets.unbind("in"),
+    "endpoints": lambda sockets: sockets.endpoints("in"),
+    "set_socket_option": lambda sockets: sockets.set_socket_option("in", zmq.LINGER, 0),
+    "set_topic": lambda sockets: sockets.set_topic("in", "a"),
+    "unset_topic": lambda sockets: sockets.unset_topic("in", "a"),
+    "publish_nowait": lambda sockets: sockets.publish_nowait("out", "a", 1),
+    "subscribe": lambda sockets: list(sockets.subscribe("in")),
+    "stats": lambda sockets: sockets.stats("in"),
+}
+
+
+@pytest.fixture
+def idle(sockets: SocketManager) -> SocketManager:
+    """Sockets that wait for ever: nobody sends, nobody receives."""
+    sockets.ensure_and_bind("in", zmq.PULL, "tcp://127.0.0.1:*", zmq.POLLIN)
+    sockets.ensure_and_bind("out", zmq.PUSH, "tcp://127.0.0.1:*")
+    return sockets
+
+
+@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+def test_a_closed_socket_wakes_its_waiters(
+    idle: SocketManager, spawn: Make, waiting: Make, wait: Callable[[SocketManager], object]
+) -> None:
+    name = "out" if wait in list(WAITS.values())[-6:] else "in"
+    waits = [spawn(wait, idle) for _ in range(4)]
+    waiting(idle, name, 4)
+    idle.close(name)
+    for task in waits:
+        with pytest.raises(SocketClosed, match=f"socket '{name}' .* was closed"):
+            task.result()
+
+
+@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+def test_a_closed_manager_wakes_all_waiters(
+    idle: SocketManager, spawn: Make, waiting: Make, wait: Callable[[SocketManager], object]
+) -> None:
+    waits = spawn(wait, idle)
+    waiting(idle, "out" if wait in list(WAITS.values())[-6:] else "in")
+    idle.close_all()
+    with pytest.raises(SocketClosed, match="was closed"):
+        waits.result()
+
+
+@pytest.mark.parametrize("verb", (WAITS | OTHERS).values(), ids=list(WAITS | OTHERS))
+def test_a_closed_manager_says_so_from_every_verb(
+    idle: SocketManager, verb: Callable[[SocketManager], object]
+) -> None:
+    idle.close_all()
+    with pytest.raises(ManagerClosed, match="closed"):
+        verb(idle)
+    assert idle.names() == []
+
+
+def test_a_closed_manager_registers_nothing(idle: SocketManager, peer: Make) -> None:
+    idle.close_all()
+    with pytest.raises(ManagerClosed):
+        idle.register_socket(peer(zmq.PULL), zmq.POLLIN)
+
+
+@pytest.mark.parametrize("verb", (WAITS | OTHERS).values(), ids=list(WAITS | OTHERS))
+def test_a_socket_closed_behind_the_managers_back_is_no_crash(
+    idle: SocketManager, verb: Callable[[SocketManager], object]
+) -> None:
+    idle.polling_timeout = 10  # engage has nothing left to wait for
+    for name in ("in", "out"):
+        idle.get_by_name(name).close()
+    try:
+        verb(idle)
+    except SocketClosed as error:
+        assert "was closed" in str(error)
+    idle.close("in")
+    idle.ensure_and_bind("in", zmq.PULL, "inproc://again")
+
+
+@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+def test_using_a_socket_that_its_user_closed_raises_socket_closed(
+    idle: SocketManager, wait: Callable[[SocketManager], object], request: Any
+) -> None:
+    if "engage" in request.node.name:
+        pytest.skip("engage passes over closed sockets")
+    for name in ("in", "out"):
+        idle.get_by_name(name).close()
+    with pytest.raises(SocketClosed, match="was closed"):
+        wait(idle)
+
+
+def test_closing_frees_the_name(sockets: SocketManager) -> None:
+    """The original's close kept the name."""
+    first = sockets.ensure_and_bind("jobs", zmq.PULL, "inproc://jobs", zmq.POLLIN)
+    sockets.close("jobs")
+    assert first.closed
+    assert sockets.names() == []
+    assert sockets.engage(0) == {}
+    second = sockets.create("jobs", zmq.PUSH)
+    assert sockets.get_by_name("jobs") is second
+
+
+def test_closing_what_is_not_there_is_silent(sockets: SocketManager) -> None:
+    sockets.close("nobody")
+    sockets.create("jobs", zmq.PULL)
+    sockets.close("jobs")
+    sockets.close("jobs")
+    sockets.close_all()
+    sockets.close("jobs")
+
+
+def test_closing_all_twice_is_harmless(manager: Make) -> None:
+    sockets = manager()
+    jobs = sockets.create("jobs", zmq.PULL)
+    sockets.close_all()
+    sockets.close_all()
+    assert jobs.closed
+
+
+def test_a_manager_closes_at_the_end_of_its_block() -> None:
+    with SocketManager(linger=0) as sockets:
+        jobs = sockets.create("jobs", zmq.PULL)
+    assert jobs.closed
+    assert sockets.context.closed
+    with pytest.raises(ManagerClosed):
+        sockets.create("jobs", zmq.PULL)
+
+
+def test_a_manager_of_its_own_context_terminates_it(manager: Make) -> None:
+    sockets = manager()
+    foreign = sockets.context.socket(zmq.PULL)
+    sockets.close_all()
+    assert sockets.context.closed
+    assert foreign.closed
+
+
+def test_a_context_that_was_passed_in_is_never_terminated(manager: Make) -> None:
+    with zmq.Context() as context:
+        sockets = manager(context=context)
+        jobs = sockets.create("jobs", zmq.PULL)
+        sockets.close_all()
+        assert jobs.closed
+        assert not context.closed
+        context.socket(zmq.PULL).close()
+
+
+def test_messages_on_their_way_are_delivered_within_the_linger(manager: Make, peer: Make) -> None:
+    sockets = manager(linger=20)
+    pull = peer(zmq.PULL, rcvhwm=1)
+    port = pull.bind_to_random_port("tcp://127.0.0.1")
+    sockets.ensure_and_connect("out", zmq.PUSH, f"tcp://127.0.0.1:{port}")
+    for number in range(100):
+        sockets.send("out", number)
+    sockets.close("out")
+    assert [pull.recv() for _ in range(100)] == [b"%d" % number for number in range(100)]
+
+
+def test_messages_for_nobody_keep_it_for_the_linger_and_no_longer(manager: Make) -> None:
+    sockets = manager(linger=0.2)
+    sockets.ensure_and_connect("out", zmq.PUSH, "tcp://127.0.0.1:1")
+    sockets.send("out", "into the void")
+    sockets.close_all()
+    assert sockets.context.closed
+
+
+def test_other_tasks_run_while_a_manager_lingers(backend: Any, manager: Make, spawn: Make) -> None:
+    sockets = manager(linger=0.3)
+    sockets.ensure_and_connect("out", zmq.PUSH, "tcp://127.0.0.1:1")
+    sockets.send("out", "into the void")
+    order: list[str] = []
+
+    def work() -> None:
+        for _ in range(3):
+            backend.pause(0.01)
+        order.append("worked")
+
+    spawn(work)
+    sockets.close_all()
+    order.append("closed")
+    assert order == ["worked", "closed"]
+
+
+@pytest.mark.parametrize("linger", [0, float("inf")])
+def test_a_manager_that_is_dropped_closes_its_sockets(
+    backend: Any, linger: float, eventually: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", failures.append)
+    sockets = backend.manager(linger=linger)
+    jobs, context = sockets.create("jobs", zmq.PULL), sockets.context
+    del sockets
+    gc.collect()
+    eventually(lambda: jobs.closed and context.closed or failures)
+    assert failures == []
+
+
+def test_what_was_counted_is_remembered_after_closing(pipe: SocketManager) -> None:
+    pipe.send("out", "hello")
+    pipe.recv("in")
+    pipe.close("out")
+    pipe.close("in")
+    assert (pipe.stats().sent, pipe.stats().received) == (1, 1)
