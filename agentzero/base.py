@@ -339,6 +339,7 @@ class BaseManager(Books[B]):
         True
         """
         channel = self._channels[name]
+        channel.take_turn()
         if channel.try_send_frames([topic_bytes(topic), pack(channel, data)]):
             return True
         channel.count("dropped")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import weakref
 from importlib import import_module
@@ -14,7 +13,7 @@ import zmq as pyzmq
 from agentzero import lifecycle, serializers
 from agentzero.backends.base import AsyncBackend, Backend
 from agentzero.channel import Channel, RouterChannel
-from agentzero.deadline import checked_timeout
+from agentzero.deadline import checked_timeout, milliseconds
 from agentzero.errors import (
     AgentZeroSocketError,
     ManagerClosed,
@@ -31,15 +30,6 @@ DEFAULT_TIMEOUT_IN_SECONDS = 10
 DEFAULT_POLLING_TIMEOUT = DEFAULT_TIMEOUT_IN_SECONDS * 1000
 
 B = TypeVar("B", bound=Backend | AsyncBackend)
-
-
-def milliseconds(seconds: float) -> int:
-    """Return seconds as libzmq takes them: whole milliseconds, -1 for ever.
-
-    >>> milliseconds(0.25), milliseconds(math.inf)
-    (250, -1)
-    """
-    return -1 if seconds == math.inf else min(math.ceil(seconds * 1000), 2**31 - 1)
 
 
 def checked_mask(mask: object) -> int:
@@ -193,7 +183,9 @@ class Books(Generic[B]):
                 raise SocketAlreadyExists(self, name)
             socket = self._new_socket(name, socket_type, limit)
             channel_class = RouterChannel if socket_type == pyzmq.ROUTER else Channel
-            channel = channel_class(name, socket, self.backend.lock(), codec)
+            channel = channel_class(
+                name, socket, self.backend.lock(), codec, self.backend.turn_every
+            )
             self._channels[name] = self._by_socket[socket] = channel
         return socket
 

@@ -33,6 +33,7 @@ EVENTS = int(zmq.EVENTS)
 RCVMORE = int(zmq.RCVMORE)
 
 ROUTER_NAP = 0.02  # seconds
+NEVER = 2**62
 
 WRONG_STATE = {
     zmq.REQ: "a REQ socket sends and receives in turn",
@@ -53,16 +54,20 @@ class Channel:
         socket: a pyzmq socket of any flavour.
         lock: held around each attempt, never while waiting.
         serializer: what its messages are written and read with.
+        turn_every: after how many messages an attempt says "again" although it need not, so that
+            other tasks have a turn; 0 for never.
     """
 
     __slots__ = (
-        "__weakref__", "_get", "_in_message", "_quiet", "_recv", "_send", "_waiters", "closed",
-        "dropped", "endpoints", "fds", "kind", "late", "lock", "name", "received",
-        "received_bytes", "sent", "sent_bytes", "serializer", "socket", "timeouts", "topics",
-        "undecodable",
+        "__weakref__", "_get", "_in_message", "_quiet", "_recv", "_send", "_turn_due",
+        "_turn_every", "_waiters", "closed", "dropped", "endpoints", "fds", "kind", "late",
+        "lock", "name", "received", "received_bytes", "sent", "sent_bytes", "serializer",
+        "socket", "timeouts", "topics", "undecodable",
     )  # fmt: skip
 
-    def __init__(self, name: str, socket: Any, lock: Lock, serializer: Serializer) -> None:
+    def __init__(
+        self, name: str, socket: Any, lock: Lock, serializer: Serializer, turn_every: int = 0
+    ) -> None:
         self.name = name
         self.socket = socket
         self.lock = lock
@@ -80,6 +85,8 @@ class Channel:
         self._waiters: dict[Wakeable, int] = {}
         self._in_message = False
         self._quiet = False
+        self._turn_every = turn_every or NEVER
+        self._turn_due = False
         self.sent = self.sent_bytes = self.received = self.received_bytes = 0
         self.timeouts = self.undecodable = self.late = self.dropped = 0
 
@@ -92,7 +99,7 @@ class Channel:
     def try_send(self, frame: bytes) -> bool | None:
         """Queue a message of one frame; return True, or None for "again"."""
         with self.lock:
-            if self._in_message:
+            if self._in_message or self._turn_due:
                 return None
             try:
                 self._send(frame, NOBLOCK)
@@ -101,14 +108,14 @@ class Channel:
                 return None
             self.sent += 1
             self.sent_bytes += len(frame)
-            if self._waiters:
-                self._pass_on()
+            if self._waiters or not self.sent % self._turn_every:
+                self._settle(self.sent)
             return True
 
     def try_send_frames(self, frames: Sequence[Any]) -> bool | None:
         """Queue a message of several frames, whole or not at all; return True, or None."""
         with self.lock:
-            if self._in_message:
+            if self._in_message or self._turn_due:
                 return None
             self._in_message = True
             try:
@@ -120,8 +127,8 @@ class Channel:
                 self._in_message = False
             self.sent += 1
             self.sent_bytes += size(frames)
-            if self._waiters:
-                self._pass_on()
+            if self._waiters or not self.sent % self._turn_every:
+                self._settle(self.sent)
             return True
 
     def _send_frames(self, frames: Sequence[Any]) -> None:
@@ -145,7 +152,7 @@ class Channel:
         which costs a third of an attempt in vain.
         """
         with self.lock:
-            if self._in_message or self._quiet:
+            if self._in_message or self._quiet or self._turn_due:
                 return None
             try:
                 frame = self._recv(NOBLOCK, False)
@@ -159,9 +166,19 @@ class Channel:
                 raise
             self.received += 1
             self.received_bytes += len(message) if type(message) is bytes else size(message)
-            if self._waiters:
-                self._pass_on()
+            if self._waiters or not self.received % self._turn_every:
+                self._settle(self.received)
             return message
+
+    def _settle(self, moved: int) -> None:
+        self._turn_due = not moved % self._turn_every
+        if self._waiters:
+            self._pass_on()
+
+    def take_turn(self) -> bool:
+        """Return whether other tasks are due a turn, which the caller then gives them."""
+        due, self._turn_due = self._turn_due, False
+        return due
 
     def _with_rest(self, frame: zmq.Frame) -> list[bytes]:
         self._in_message = True

@@ -15,7 +15,7 @@ from agentzero.backends import Backend
 from agentzero.base import BaseManager, check_callable, subscribe_to
 from agentzero.books import DEFAULT_POLLING_TIMEOUT, DEFAULT_TIMEOUT_IN_SECONDS, checked_mask
 from agentzero.channel import POLLIN, POLLOUT, Channel, Message
-from agentzero.deadline import Deadline, checked_timeout
+from agentzero.deadline import Deadline, checked_timeout, milliseconds
 from agentzero.errors import DeserializationError, SocketTimeout
 from agentzero.events import Envelope, Event
 from agentzero.lifecycle import GRACE

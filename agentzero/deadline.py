@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from time import monotonic
 
-__all__ = ["Deadline", "checked_timeout"]
+__all__ = ["Deadline", "checked_timeout", "milliseconds"]
 
 
 def checked_timeout(timeout: float, what: str = "timeout") -> float:
@@ -22,6 +23,15 @@ def checked_timeout(timeout: float, what: str = "timeout") -> float:
     if not timeout >= 0:
         raise ValueError(f"{what} must be 0 or more (math.inf waits for ever), not {timeout!r}")
     return timeout
+
+
+def milliseconds(seconds: float) -> int:
+    """Return seconds as libzmq takes them: whole milliseconds, -1 for ever.
+
+    >>> milliseconds(0.25), milliseconds(math.inf)
+    (250, -1)
+    """
+    return -1 if seconds == math.inf else min(math.ceil(seconds * 1000), 2**31 - 1)
 
 
 class Deadline:

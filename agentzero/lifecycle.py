@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import zmq
 
 from agentzero.channel import Channel
+from agentzero.deadline import milliseconds
 
 __all__ = ["GRACE", "Manager", "close_channels", "end_context", "unwatch", "watch"]
 
@@ -63,7 +64,7 @@ def end_context(context: zmq.Context[Any], linger: float, start: Start) -> None:
 
     def term() -> None:
         try:
-            context.destroy(linger=int(linger * 1000))
+            context.destroy(linger=milliseconds(linger))
         finally:
             _ending.pop(context, None)
 

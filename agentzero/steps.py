@@ -7,15 +7,27 @@ wake-ups and errors live in the generators; sync and async differ in their drive
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from agentzero.backends.base import Backend, Wakeable
+from agentzero.backends.base import AsyncBackend, Backend, Wakeable
 from agentzero.channel import POLLIN, POLLOUT, Channel, Message
 from agentzero.deadline import Deadline
 from agentzero.errors import SocketClosed, SocketTimeout
 
-__all__ = ["Steps", "Wait", "call", "drive", "drive_each", "poll", "repeat", "timed_out", "until"]
+__all__ = [
+    "Steps",
+    "Wait",
+    "call",
+    "drive",
+    "drive_async",
+    "drive_each",
+    "drive_each_async",
+    "poll",
+    "repeat",
+    "timed_out",
+    "until",
+]
 
 T = TypeVar("T")
 
@@ -62,6 +74,8 @@ def until(
     """
     longest = channel.longest_nap(mask, longest)
     nap = FIRST_NAP
+    if channel.take_turn():
+        yield Wait((), 0)
     try:
         while True:
             result = channel.attempt_or_arm(attempt, mask, waiter)
@@ -183,6 +197,38 @@ def drive_each(
         for step in running:
             if isinstance(step, Wait):
                 waiter.wait(*step)
+            else:
+                yield step
+    finally:
+        running.close()
+        waiter.close()
+
+
+async def drive_async(backend: AsyncBackend, steps: Callable[[Wakeable], Steps[T]]) -> T:
+    """As `drive`, awaited."""
+    waiter = backend.waiter()
+    running = steps(waiter)
+    try:
+        while True:
+            await waiter.wait(*next(running))
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    finally:
+        running.close()
+        waiter.close()
+
+
+async def drive_each_async(
+    backend: AsyncBackend, steps: Callable[[Wakeable], Generator[Wait | T, None, None]]
+) -> AsyncGenerator[T, None]:
+    """As `drive_each`, awaited."""
+    waiter = backend.waiter()
+    running = steps(waiter)
+    try:
+        for step in running:
+            if isinstance(step, Wait):
+                await waiter.wait(*step)
             else:
                 yield step
     finally:

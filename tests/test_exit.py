@@ -337,14 +337,17 @@ def test_a_forked_child_ends_without_waiting_for_its_parents_messages(
 
 # Each manager has sockets, a message that nobody takes, and has waited; few files may be open.
 THREE_HUNDRED = """
+gc.disable()  # what is out of reach is closed without it, but for what is left in a cycle
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
 
 def held():
     return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
 
 def settled(fds, tasks):
-    until = time.monotonic() + 10
-    while (held()[0] > fds or held()[1] > tasks) and time.monotonic() < until:
+    until = time.monotonic() + 5
+    while held()[0] > fds or held()[1] > tasks:
+        if time.monotonic() > until:
+            sys.exit(f"{{held()}} files and threads are open, where {{(fds, tasks)}} were")
         time.sleep(0.005)
     return held()
 
@@ -358,26 +361,32 @@ def use():
     {end}
 
 use()
-gc.collect()
+{collect}
 fds, tasks = settled(math.inf, 1)
 for _ in range(300):
     use()
     if held()[0] > 200:
-        gc.collect()
+        {collect}
         settled(200, 100)
-gc.collect()
-print(*settled(fds, tasks), "of", fds, tasks)
+{collect}
+settled(fds, tasks)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts what is open in /proc")
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("end", ["", "sockets.close_all()", "cycle = [sockets]; cycle.append(cycle)"])
+@pytest.mark.parametrize(
+    ("end", "collect"),
+    [
+        ("sockets.close_all()", "pass"),
+        ("del sockets", "pass"),
+        ("cycle = [sockets]; cycle.append(cycle)", "gc.collect()"),
+    ],
+    ids=["closed", "dropped", "dropped in a cycle"],
+)
 def test_three_hundred_managers_leave_nothing_open(
-    nobody: socket.socket, end: str, backend: str
+    nobody: socket.socket, end: str, collect: str, backend: str
 ) -> None:
-    program = PRELUDE + THREE_HUNDRED.format(end=end or "pass")
+    program = PRELUDE + THREE_HUNDRED.format(end=end, collect=collect)
     ended = run("-c", program, address(nobody), backend, "0", within=START + SLACK)
     assert said(ended) == QUIETLY
-    left, allowed = ended.out.split(" of ")
-    assert left.split() == allowed.split()

@@ -65,11 +65,14 @@ class Backend(Protocol):
         name: what it is registered as.
         flavour: the pyzmq module whose sockets suit it, e.g. "zmq" or "zmq.green".
         is_async: False; it tells the two Protocols apart.
+        turn_every: after how many messages a task that never has to wait lets others have a turn;
+            0 where tasks need no such courtesy, as threads do not.
     """
 
     name: str
     flavour: str
     is_async: Literal[False]
+    turn_every: int
 
     def lock(self) -> Lock:
         """Make a lock that is held for microseconds, never while waiting."""
@@ -94,6 +97,7 @@ class AsyncBackend(Protocol):
     name: str
     flavour: str
     is_async: Literal[True]
+    turn_every: int
 
     def lock(self) -> Lock:
         """As `Backend.lock`."""

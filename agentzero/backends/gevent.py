@@ -60,6 +60,7 @@ class GeventBackend:
     name = "gevent"
     flavour = "zmq.green"
     is_async: Literal[False] = False
+    turn_every = 64
 
     def lock(self) -> Lock:
         # A native lock also where threading is patched: it is held for microseconds and never

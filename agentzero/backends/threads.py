@@ -84,6 +84,7 @@ class ThreadsBackend:
     name = "threads"
     flavour = "zmq"
     is_async: Literal[False] = False
+    turn_every = 0
 
     def __init__(self) -> None:
         self._pool: deque[ThreadWaiter] = deque()
