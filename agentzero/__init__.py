@@ -1,10 +1,11 @@
-"""Named ZeroMQ sockets with one set of verbs, for threads and greenlets."""
+"""Named ZeroMQ sockets with one set of verbs, for threads, greenlets and event loops."""
 
 from __future__ import annotations
 
 from agentzero._version import __version__
+from agentzero.aio import AsyncSocketManager
 from agentzero.core import SocketManager
 from agentzero.events import Envelope, Event
 from agentzero.plugins import hookimpl
 
-__all__ = ["Envelope", "Event", "SocketManager", "__version__", "hookimpl"]
+__all__ = ["AsyncSocketManager", "Envelope", "Event", "SocketManager", "__version__", "hookimpl"]

@@ -410,6 +410,11 @@ class BaseManager(Books[B]):
             return dict(self._registered)
 
 
+def always() -> bool:
+    """Say yes."""
+    return True
+
+
 def check_callable(function: object, what: str) -> None:
     """Raise TypeError where `function` can be neither called nor left out."""
     if function is not None and not callable(function):

@@ -12,7 +12,7 @@ import zmq
 
 from agentzero import backends
 from agentzero.backends import Backend
-from agentzero.base import BaseManager, check_callable, subscribe_to
+from agentzero.base import BaseManager, always, check_callable, subscribe_to
 from agentzero.books import DEFAULT_POLLING_TIMEOUT, DEFAULT_TIMEOUT_IN_SECONDS, checked_mask
 from agentzero.channel import POLLIN, POLLOUT, Channel, Message
 from agentzero.deadline import Deadline, checked_timeout, milliseconds
@@ -34,11 +34,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-
-
-def always() -> bool:
-    """Say yes."""
-    return True
 
 
 class SocketManager(BaseManager[Backend]):
@@ -118,11 +113,9 @@ class SocketManager(BaseManager[Backend]):
         """
         context = self._shut()
         if context is not None:
+            term = partial(context.destroy, milliseconds(self.linger))
             total = Deadline(self.linger + GRACE)
-            drive(
-                self.backend,
-                lambda waiter: call(waiter, self.backend.detach, context.destroy, total),
-            )
+            drive(self.backend, lambda waiter: call(waiter, self.backend.detach, term, total))
 
     # Waiting
 

@@ -171,8 +171,11 @@ def test_a_wait_that_is_broken_off_is_forgotten(idle: Channel) -> None:
 
 def test_a_loop_that_is_broken_off_is_forgotten(idle: Channel) -> None:
     backend = Restless()
-    messages = iter([b"1", None, b"2"])
-    idle.try_recv = lambda: next(messages)  # type: ignore[attr-defined]
+    running = repeat(backend, idle, lambda message: message, lambda: True, math.inf, 1)
+    assert isinstance(next(running), Wait)
+    assert idle._waiters
+    running.close()
+    assert not idle._waiters
 
 
 def test_a_loop_yields_items_and_no_waits(idle: Channel) -> None:

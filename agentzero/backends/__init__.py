@@ -20,9 +20,8 @@ __all__ = [
     "Wakeable",
     "available",
     "resolve",
+    "resolve_async",
 ]
-
-ENVIRONMENT_VARIABLE = "AGENTZERO_BACKEND"
 
 # Which backend suits which flavour of pyzmq.
 BY_FLAVOUR = {"zmq": "threads", "zmq.green": "gevent", "zmq.asyncio": "asyncio"}
@@ -36,19 +35,20 @@ def agentzero_register_backends(registry: Registry) -> None:
     registry.add("threads", f"{__name__}.threads:ThreadsBackend")
     gevent = f"{__name__}.gevent:GeventBackend"
     registry.add("gevent", gevent, requires="gevent", install="agentzero[gevent]")
+    registry.add("asyncio", f"{__name__}.asyncio:AsyncioBackend")
 
 
 def available() -> dict[str, Available]:
     """Every backend by name: what it is, who brings it, and why it cannot be used, if so.
 
-    >>> [name for name in available() if name in ("gevent", "threads")]
-    ['gevent', 'threads']
+    >>> [name for name in available() if name in ("asyncio", "gevent", "threads")]
+    ['asyncio', 'gevent', 'threads']
     """
     return _catalogue.available()
 
 
 def resolve(spec: Backend | str | None = None, zmq: ModuleType | None = None) -> Backend:
-    """The backend that is meant.
+    """The backend of a `SocketManager` that is meant.
 
     Args:
         spec: an instance of one, the name of one, or None for the one that $AGENTZERO_BACKEND
@@ -63,23 +63,60 @@ def resolve(spec: Backend | str | None = None, zmq: ModuleType | None = None) ->
     >>> resolve("threads").name
     'threads'
     """
-    if zmq is not None and not hasattr(zmq, "Context"):
-        raise TypeError(f"zmq is a flavour of pyzmq, such as zmq or zmq.green, not {zmq!r}")
-    if zmq is not None and zmq.__name__ == "zmq.asyncio":
-        raise PluginError("zmq.asyncio is for AsyncSocketManager, which is awaited")
     if spec is None:
-        spec = os.environ.get(ENVIRONMENT_VARIABLE) or _suiting(zmq)
+        spec = os.environ.get("AGENTZERO_BACKEND") or _suiting(zmq)
+    backend = _made(spec)
+    if backend.is_async:
+        raise PluginError(f"backend {backend.name!r} is for AsyncSocketManager, which is awaited")
+    _check_flavour(zmq, "zmq.asyncio", "AsyncSocketManager")
+    return backend
+
+
+def resolve_async(
+    spec: AsyncBackend | str | None = None, zmq: ModuleType | None = None
+) -> AsyncBackend:
+    """The backend of an `AsyncSocketManager` that is meant.
+
+    Args:
+        spec: an instance of one, the name of one, or None for the one that
+            $AGENTZERO_ASYNC_BACKEND names, else asyncio.
+        zmq: a flavour of pyzmq: zmq or zmq.asyncio.
+
+    Raises:
+        PluginError: no backend has that name, or it cannot be used here.
+        TypeError: `spec` is none of these.
+
+    >>> resolve_async().name
+    'asyncio'
+    """
+    if spec is None:
+        spec = os.environ.get("AGENTZERO_ASYNC_BACKEND") or "asyncio"
+    backend = _made(spec)
+    if not backend.is_async:
+        raise PluginError(f"backend {backend.name!r} is for SocketManager, which is not awaited")
+    _check_flavour(zmq, "zmq.green", "SocketManager")
+    return backend
+
+
+def _made(spec: Backend | AsyncBackend | str) -> Backend | AsyncBackend:
     backend = _catalogue.find(spec)() if isinstance(spec, str) else spec
     if isinstance(backend, type) or not isinstance(backend, Backend | AsyncBackend):
         raise TypeError(f"a backend is an instance of one, a name or None, not {spec!r}")
-    if backend.is_async:
-        raise PluginError(f"backend {backend.name!r} is for AsyncSocketManager, which is awaited")
     return backend
+
+
+def _check_flavour(zmq: ModuleType | None, unsuitable: str, manager: str) -> None:
+    if zmq is None:
+        return
+    if not hasattr(zmq, "Context"):
+        raise TypeError(f"zmq is a flavour of pyzmq, such as zmq or zmq.green, not {zmq!r}")
+    if zmq.__name__ == unsuitable:
+        raise PluginError(f"{unsuitable} is for {manager}")
 
 
 def _suiting(zmq: ModuleType | None) -> str:
     if zmq is not None:
-        return BY_FLAVOUR.get(zmq.__name__, "threads")
+        return BY_FLAVOUR.get(getattr(zmq, "__name__", ""), "threads")
     return "gevent" if _is_monkey_patched() else "threads"
 
 

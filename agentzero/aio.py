@@ -1,0 +1,639 @@
+"""AsyncSocketManager: the verbs of AsyncSocketManager, awaited."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncGenerator, Callable, Sequence
+from functools import partial
+from types import ModuleType, TracebackType
+from typing import Any, Literal, TypeVar
+
+import zmq
+
+from agentzero import backends
+from agentzero.backends import AsyncBackend
+from agentzero.base import BaseManager, always, check_callable, subscribe_to
+from agentzero.books import DEFAULT_POLLING_TIMEOUT, DEFAULT_TIMEOUT_IN_SECONDS, checked_mask
+from agentzero.channel import POLLIN, POLLOUT, Channel, Message
+from agentzero.deadline import Deadline, checked_timeout, milliseconds
+from agentzero.errors import DeserializationError, SocketTimeout
+from agentzero.events import Envelope, Event
+from agentzero.lifecycle import GRACE
+from agentzero.messages import as_frames, envelope, event, or_report, pack, topic_bytes, unpack
+from agentzero.serializers import Serializer
+from agentzero.steps import (
+    LONGEST_NAP,
+    call,
+    drive_async,
+    drive_each_async,
+    poll,
+    repeat,
+    timed_out,
+    until,
+)
+
+__all__ = ["AsyncSocketManager"]
+
+T = TypeVar("T")
+
+
+class AsyncSocketManager(BaseManager[AsyncBackend]):
+    """The same as `SocketManager` for the tasks of an event loop: whatever can wait is a coroutine.
+
+    It belongs to the loop that first waits with it. Cancelling a receive loses no message;
+    cancelling a send leaves it sent whole or not at all.
+
+    Args:
+        zmq: the pyzmq flavour: which sockets the manager hands out. None means the flavour that
+            suits the backend.
+        context: as for `SocketManager`, like all that is not said here.
+        backend: a backend, or the name of one. None means $AGENTZERO_ASYNC_BACKEND, else
+            "asyncio".
+
+    >>> import asyncio
+    >>> import zmq
+    >>> async def main():
+    ...     async with AsyncSocketManager() as sockets:
+    ...         sockets.ensure_and_bind("in", zmq.PULL, "inproc://jobs")
+    ...         sockets.ensure_and_connect("out", zmq.PUSH, "inproc://jobs")
+    ...         await sockets.send("out", {"job": 1})
+    ...         return await sockets.recv("in")
+    >>> asyncio.run(main())
+    {'job': 1}
+    """
+
+    def __init__(
+        self,
+        zmq: ModuleType | None = None,
+        context: zmq.Context[Any] | None = None,
+        serialization_backend: Serializer | str | None = None,
+        polling_timeout: float = DEFAULT_POLLING_TIMEOUT,
+        timeout: float = DEFAULT_TIMEOUT_IN_SECONDS,
+        *,
+        backend: AsyncBackend | str | None = None,
+        linger: float = 10,
+        max_message_size: int | None = None,
+    ) -> None:
+        super().__init__(
+            zmq,
+            context,
+            serialization_backend,
+            polling_timeout,
+            timeout,
+            backends.resolve_async(backend, zmq),
+            linger,
+            max_message_size,
+        )
+
+    async def __aenter__(self) -> AsyncSocketManager:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close_all()
+
+    async def close_all(self) -> None:
+        """Close everything; twice is harmless, and later calls raise ManagerClosed.
+
+        It waits `linger` seconds at the most for messages that are still to be sent.
+
+        >>> import asyncio
+        >>> sockets = AsyncSocketManager()
+        >>> asyncio.run(sockets.close_all())
+        >>> sockets.names()
+        []
+        """
+        context = self._shut()
+        if context is not None:
+            term = partial(context.destroy, milliseconds(self.linger))
+            total = Deadline(self.linger + GRACE)
+            await drive_async(
+                self.backend, lambda waiter: call(waiter, self.backend.detach, term, total)
+            )
+
+    # Waiting
+
+    async def engage(self, timeout: float | None = None) -> dict[Any, int]:
+        """Wait until any registered socket is ready.
+
+        Args:
+            timeout: milliseconds; None takes the manager's `polling_timeout`.
+
+        Returns:
+            socket -> what it is ready for (zmq.POLLIN, zmq.POLLOUT or both), of those that are.
+
+        >>> import asyncio
+        >>> async def main():
+        ...     async with AsyncSocketManager() as sockets:
+        ...         jobs = sockets.ensure_and_bind("jobs", zmq.PULL, "inproc://jobs", zmq.POLLIN)
+        ...         _ = sockets.ensure_and_connect("out", zmq.PUSH, "inproc://jobs")
+        ...         await sockets.send("out", 1)
+        ...         return (await sockets.engage()) == {jobs: zmq.POLLIN}
+        >>> asyncio.run(main())
+        True
+        """
+        polled, deadline = self._polled(), self._milliseconds(timeout)
+        return await drive_async(self.backend, lambda waiter: poll(waiter, polled, deadline))
+
+    async def ready(self, name: str, polling_mechanism: int, timeout: float | None = None) -> Any:
+        """Wait until a socket is ready for any of what is asked.
+
+        Args:
+            name: the socket.
+            polling_mechanism: zmq.POLLIN, zmq.POLLOUT or both.
+            timeout: milliseconds; None takes the manager's `polling_timeout`.
+
+        Returns:
+            The pyzmq socket, or None in time-out.
+
+        Raises:
+            SocketNotFound: there is no socket of that name.
+
+        >>> import asyncio
+        >>> async def main():
+        ...     async with AsyncSocketManager() as sockets:
+        ...         _ = sockets.ensure_and_bind("events", zmq.PUB, "inproc://events")
+        ...         return (await sockets.ready("events", zmq.POLLOUT)) is sockets.get_by_name(
+        ...             "events"
+        ...         )
+        >>> asyncio.run(main())
+        True
+        """
+        return await self._ready(
+            self._channels[name], polling_mechanism, self._milliseconds(timeout)
+        )
+
+    async def wait_until_ready(
+        self,
+        name: str,
+        polling_mechanism: int,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+    ) -> Any:
+        """As `ready`, with its time-out in seconds.
+
+        Args:
+            name: the socket.
+            polling_mechanism: zmq.POLLIN, zmq.POLLOUT or both.
+            timeout: seconds in all.
+            polling_timeout: milliseconds of the longest single wait within them.
+
+        Returns:
+            The pyzmq socket, or None in time-out.
+
+        Raises:
+            SocketNotFound: there is no socket of that name.
+            SocketClosed: it was closed meanwhile.
+
+        >>> import asyncio
+        >>> async def main():
+        ...     async with AsyncSocketManager() as sockets:
+        ...         _ = sockets.create("jobs", zmq.PULL)
+        ...         return await sockets.wait_until_ready("jobs", zmq.POLLIN, timeout=0.01) is None
+        >>> asyncio.run(main())
+        True
+        """
+        channel, deadline = self._channels[name], self._deadline(timeout)
+        return await self._ready(
+            channel, polling_mechanism, deadline, self._longest(polling_timeout)
+        )
+
+    async def _ready(
+        self, channel: Channel, mask: int, deadline: Deadline, longest: float = LONGEST_NAP
+    ) -> Any:
+        wanted = checked_mask(mask)
+        ready = await self._until(
+            channel, lambda: channel.ready(wanted) or None, mask, deadline, longest
+        )
+        return channel.socket if ready else None
+
+    async def _until(
+        self,
+        channel: Channel,
+        attempt: Callable[[], T],
+        mask: int,
+        deadline: Deadline,
+        longest: float,
+    ) -> T | None:
+        return await drive_async(
+            self.backend, lambda waiter: until(waiter, channel, attempt, mask, deadline, longest)
+        )
+
+    async def _awaited(
+        self, channel: Channel, timeout: float | None, polling_timeout: float | None
+    ) -> Message:
+        deadline, longest = self._deadline(timeout), self._longest(polling_timeout)
+        message = await self._until(channel, channel.try_recv, POLLIN, deadline, longest)
+        if message is None:
+            raise timed_out(channel, POLLIN, deadline)
+        return message
+
+    async def _queued(
+        self,
+        channel: Channel,
+        attempt: Callable[[], bool | None],
+        timeout: float | None,
+        polling_timeout: float | None,
+    ) -> None:
+        deadline, longest = self._deadline(timeout), self._longest(polling_timeout)
+        if await self._until(channel, attempt, POLLOUT, deadline, longest) is None:
+            raise timed_out(channel, POLLOUT, deadline)
+
+    # Sending
+
+    async def send(
+        self,
+        name: str,
+        data: object,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+    ) -> None:
+        """Serialize and send, as one frame.
+
+        Args:
+            name: the socket.
+            data: whatever the serializer can write.
+            timeout: seconds to wait for room in the socket's queue.
+            polling_timeout: milliseconds of the longest single wait within them.
+
+        Raises:
+            SocketTimeout: it could not be queued in time.
+            SocketNotFound, SocketClosed, ManagerClosed: there is nothing to send on.
+            SerializationError: `data` cannot be written.
+
+        >>> import asyncio
+        >>> async def main():
+        ...     async with AsyncSocketManager() as sockets:
+        ...         _ = sockets.create("nobody", zmq.PUSH)
+        ...         return await sockets.send("nobody", "hello", timeout=0)
+        >>> asyncio.run(main())
+        Traceback (most recent call last):
+          ...
+        agentzero.errors.SocketTimeout: no room to send on socket 'nobody' ... in 0 s
+        """
+        channel = self._channels[name]
+        frame = pack(channel, data)
+        if channel.try_send(frame) is None:
+            attempt = partial(channel.try_send, frame)
+            await self._queued(channel, attempt, timeout, polling_timeout)
+
+    async def send_safe(
+        self,
+        name: str,
+        data: object,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+    ) -> bool:
+        """As `send`, but return True, or False when it could not be queued in time.
+
+        >>> import asyncio
+        >>> async def main():
+        ...     async with AsyncSocketManager() as sockets:
+        ...         _ = sockets.create("nobody", zmq.PUSH)
+        ...         return await sockets.send_safe("nobody", "hello", timeout=0)
+        >>> asyncio.run(main())
+        False
+        """
+        try:
+            await self.send(name, data, timeout, polling_timeout)
+        except SocketTimeout:
+            return False
+        return True
+
+    async def send_multipart(
+        self,
+        name: str,
+        frames: Sequence[Any],
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+    ) -> None:
+        """Send frames of bytes as they are, as one message. Errors as for `send`.
+
+        >>> import asyncio
+        >>> async def main():
+        ...     async with AsyncSocketManager() as sockets:
+        ...         _ = sockets.ensure_and_bind("in", zmq.PULL, "inproc://raw")
+        ...         _ = sockets.ensure_and_connect("out", zmq.PUSH, "inproc://raw")
+        ...         await sockets.send_multipart("out", [b"one", b"two"])
+        ...         return await sockets.recv_multipart("in")
+        >>> asyncio.run(main())
+        [b'one', b'two']
+        """
+        channel = self._channels[name]
+        attempt = partial(channel.try_send_frames, as_frames(frames))
+        if attempt() is None:
+            await self._queued(channel, attempt, timeout, polling_timeout)
+
+    async def send_to(
+        self,
+        name: str,
+        identity: bytes,
+        data: object,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+    ) -> None:
+        """Serialize and send to one peer of a ROUTER.
+
+        Args:
+            name: the ROUTER.
+            identity: the peer; from an `Envelope`, the answer finds its way to whoever asked.
+            data, timeout, polling_timeout: as for `send`.
+
+        Raises:
+            PeerUnreachable: no connected peer has that identity.
+            Others as for `send`.
+
+        >>> import asyncio
+        >>> async def main():
+        ...     async with AsyncSocketManager() as sockets:
+        ...         _ = sockets.ensure_and_bind("router", zmq.ROUTER, "inproc://router")
+        ...         return await sockets.send_to("router", b"nobody", "hello")
+        >>> asyncio.run(main())
+        Traceback (most recent call last):
+          ...
+        agentzero.errors.PeerUnreachable: no connected peer of socket 'router' ... has that identity
+        """
+        channel = self._channels[name]
+        frames = [identity, *getattr(identity, "route", ()), pack(channel, data)]
+        attempt = partial(channel.try_send_frames, as_frames(frames))
+        if attempt() is None:
+            await self._queued(channel, attempt, timeout, polling_timeout)
+
+    async def publish(
+        self,
+        name: str,
+        topic: str | bytes,
+        data: object,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+    ) -> None:
+        """Serialize and publish, as [topic, payload]. Errors as for `send`.
+
+        >>> import asyncio
+        >>> async def main():
+        ...     async with AsyncSocketManager() as sockets:
+        ...         _ = sockets.ensure_and_bind("logs", zmq.PUB, "inproc://logs")
+        ...         await sockets.publish("logs", "output", "some data")
+        >>> asyncio.run(main())
+        """
+        channel = self._channels[name]
+        frames = [topic_bytes(topic), pack(channel, data)]
+        if channel.try_send_frames(frames) is None:
+            attempt = partial(channel.try_send_frames, frames)
+            await self._queued(channel, attempt, timeout, polling_timeout)
+
+    async def publish_safe(
+        self,
+        name: str,
+        topic: str | bytes,
+        data: object,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+    ) -> bool:
+        """As `publish`, but return True, or False when it could not be queued in time.
+
+        >>> import asyncio
+        >>> async def main():
+        ...     async with AsyncSocketManager() as sockets:
+        ...         _ = sockets.ensure_and_bind("logs", zmq.PUB, "inproc://logs")
+        ...         return await sockets.publish_safe("logs", "output", "some data")
+        >>> asyncio.run(main())
+        True
+        """
+        try:
+            await self.publish(name, topic, data, timeout, polling_timeout)
+        except SocketTimeout:
+            return False
+        return True
+
+    # Receiving
+
+    async def recv(
+        self,
+        name: str,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: Any = None,
+    ) -> Any:
+        """Receive a message of one frame and deserialize it.
+
+        Args:
+            name: the socket.
+            timeout: seconds to wait for a message.
+            polling_timeout: milliseconds of the longest single wait within them.
+            type: what the data is converted to: a msgspec Struct, a dataclass, a TypedDict,
+                `list[int]`, ... None takes it as it comes.
+
+        Returns:
+            The data; None where the message is a null.
+
+        Raises:
+            SocketTimeout: no message came in time.
+            DeserializationError: the message cannot be read, or does not fit `type`; it is gone.
+            SocketNotFound, SocketClosed, ManagerClosed: there is nothing to receive on.
+
+        >>> import asyncio
+        >>> async def main():
+        ...     async with AsyncSocketManager() as sockets:
+        ...         _ = sockets.ensure_and_bind("in", zmq.PULL, "inproc://typed")
+        ...         _ = sockets.ensure_and_connect("out", zmq.PUSH, "inproc://typed")
+        ...         await sockets.send("out", [1, 2])
+        ...         return await sockets.recv("in", type=tuple[int, ...])
+        >>> asyncio.run(main())
+        (1, 2)
+        """
+        channel = self._channels[name]
+        message = channel.try_recv()
+        if message is None:
+            message = await self._awaited(channel, timeout, polling_timeout)
+        return unpack(channel, message, type)
+
+    async def recv_safe(
+        self,
+        name: str,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: Any = None,
+    ) -> Any:
+        """As `recv`, but return None in time-out.
+
+        >>> import asyncio
+        >>> async def main():
+        ...     async with AsyncSocketManager() as sockets:
+        ...         _ = sockets.create("in", zmq.PULL)
+        ...         return await sockets.recv_safe("in", timeout=0) is None
+        >>> asyncio.run(main())
+        True
+        """
+        try:
+            return await self.recv(name, timeout, polling_timeout, type=type)
+        except SocketTimeout:
+            return None
+
+    async def recv_multipart(
+        self, name: str, timeout: float | None = None, polling_timeout: float | None = None
+    ) -> list[bytes]:
+        """Receive a message as its frames. Arguments and errors as for `recv`.
+
+        >>> import asyncio
+        >>> async def main():
+        ...     async with AsyncSocketManager() as sockets:
+        ...         _ = sockets.create("in", zmq.PULL)
+        ...         return await sockets.recv_multipart("in", timeout=0)
+        >>> asyncio.run(main())
+        Traceback (most recent call last):
+          ...
+        agentzero.errors.SocketTimeout: nothing to receive on socket 'in' ... in 0 s
+        """
+        channel = self._channels[name]
+        message = channel.try_recv()
+        if message is None:
+            message = await self._awaited(channel, timeout, polling_timeout)
+        return [message] if isinstance(message, bytes) else message
+
+    async def recv_from(
+        self,
+        name: str,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: Any = None,
+    ) -> Envelope:
+        """Receive a message of a ROUTER with its sender. Arguments and errors as for `recv`.
+
+        >>> import asyncio
+        >>> async def main():
+        ...     async with AsyncSocketManager() as sockets:
+        ...         _ = sockets.ensure_and_bind("router", zmq.ROUTER, "inproc://router")
+        ...         _ = sockets.ensure_and_connect("worker", zmq.REQ, "inproc://router")
+        ...         await sockets.send("worker", "ready")
+        ...         identity, data = await sockets.recv_from("router")
+        ...         await sockets.send_to("router", identity, f"{data}, steady, go")
+        ...         return await sockets.recv("worker")
+        >>> asyncio.run(main())
+        'ready, steady, go'
+        """
+        channel = self._channels[name]
+        message = channel.try_recv()
+        if message is None:
+            message = await self._awaited(channel, timeout, polling_timeout)
+        return envelope(channel, message, type)
+
+    async def recv_event(
+        self,
+        name: str,
+        topic: str | bytes | Literal[False] | None = False,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: Any = None,
+    ) -> Event:
+        """Receive a published message. Arguments and errors as for `recv`, and:
+
+        Args:
+            topic: what to subscribe to, once. False and None mean everything where the socket has
+                no subscription yet, and what it is subscribed to where it has.
+
+        >>> import asyncio
+        >>> async def main():
+        ...     async with AsyncSocketManager() as sockets:
+        ...         _ = sockets.ensure_and_bind("events", zmq.SUB, "inproc://events")
+        ...         return await sockets.recv_event("events", "logs", timeout=0)
+        >>> asyncio.run(main())
+        Traceback (most recent call last):
+          ...
+        agentzero.errors.SocketTimeout: nothing to receive on socket 'events' ... in 0 s
+        """
+        channel = self._channels[name]
+        subscribe_to(channel, topic)
+        message = channel.try_recv()
+        if message is None:
+            message = await self._awaited(channel, timeout, polling_timeout)
+        return event(channel, message, type)
+
+    async def recv_event_safe(
+        self,
+        name: str,
+        topic: str | bytes | Literal[False] | None = False,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: Any = None,
+    ) -> Event | None:
+        """As `recv_event`, but return None in time-out.
+
+        >>> import asyncio
+        >>> async def main():
+        ...     async with AsyncSocketManager() as sockets:
+        ...         _ = sockets.ensure_and_bind("events", zmq.SUB, "inproc://events")
+        ...         return await sockets.recv_event_safe("events", timeout=0) is None
+        >>> asyncio.run(main())
+        True
+        """
+        try:
+            return await self.recv_event(name, topic, timeout, polling_timeout, type=type)
+        except SocketTimeout:
+            return None
+
+    def subscribe(
+        self,
+        name: str,
+        topic: str | bytes | None = None,
+        keep_polling: Callable[[], object] | None = None,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: Any = None,
+        on_error: Callable[[DeserializationError], object] | None = None,
+    ) -> AsyncGenerator[Event, None]:
+        """Subscribe now, and iterate over what is published.
+
+        A message that cannot be read does not end it: it is counted, logged at ERROR, and handed
+        to `on_error`. Closing the socket ends it.
+
+        Args:
+            name: the socket.
+            topic: as for `recv_event`.
+            keep_polling: asked before each message, and at least every `polling_timeout`; it ends
+                the loop when it returns something false.
+            timeout: seconds without a message after which the loop ends; None goes on for ever.
+            polling_timeout: milliseconds of the longest single wait.
+            type: as for `recv`.
+            on_error: called with each DeserializationError, which holds the raw bytes.
+
+        Raises:
+            SocketNotFound: there is no socket of that name.
+            TypeError: `keep_polling` cannot be called.
+
+        >>> import asyncio
+        >>> async def main():
+        ...     async with AsyncSocketManager() as sockets:
+        ...         _ = sockets.ensure_and_bind("out", zmq.XPUB, "inproc://events")
+        ...         _ = sockets.ensure_and_connect("in", zmq.SUB, "inproc://events")
+        ...         events = sockets.subscribe("in", "output", timeout=1)
+        ...         _ = await sockets.recv_multipart("out")  # the subscription
+        ...         await sockets.publish("out", "output:0", "some data")
+        ...         async for topic, data in events:
+        ...             print(topic, "==>", data)
+        ...             break
+        >>> asyncio.run(main())
+        output:0 ==> some data
+        """
+        check_callable(keep_polling, "keep_polling")
+        check_callable(on_error, "on_error")
+        go_on = keep_polling or always
+        channel = self._channels[name]
+        subscribe_to(channel, topic)
+        handle = partial(or_report, event, channel, type, on_error)
+        silence = math.inf if timeout is None else checked_timeout(timeout)
+        longest = self._longest(polling_timeout)
+        return drive_each_async(
+            self.backend,
+            lambda waiter: repeat(waiter, channel, handle, go_on, silence, longest),
+        )
