@@ -233,7 +233,7 @@ class Channel:
         """Return what `attempt` gives for a waiter that was woken."""
         with self.lock:
             self._waiters.pop(waiter, None)
-            quiet, self._quiet = self._quiet, False
+            quiet, self._quiet, self._turn_due = self._quiet, False, False
             result = attempt()
             self._quiet = quiet
             return result
@@ -248,7 +248,7 @@ class Channel:
         """
         with self.lock:
             self._waiters.pop(waiter, None)
-            self._quiet = False
+            self._quiet = self._turn_due = False
             events = self._events()
             if events & mask and (result := attempt()) is not None:
                 return result

@@ -193,6 +193,22 @@ def test_a_process_that_published_to_nobody_ends_at_once(
     assert said(ended) == QUIETLY
 
 
+SUBSCRIBED_TO_NOBODY = """
+sockets = opened()
+for name, kind in (("sub", zmq.SUB), ("xsub", zmq.XSUB)):
+    sockets.ensure_and_connect(name, kind, ADDRESS)
+    sockets.recv_event_safe(name, "topic", timeout=0)
+"""
+
+
+def test_a_subscription_that_never_reached_a_publisher_is_no_unsent_message(
+    nobody: socket.socket,
+) -> None:
+    program = PRELUDE + SUBSCRIBED_TO_NOBODY
+    ended = run("-c", program, address(nobody), "threads", "30", within=SLACK)
+    assert said(ended) == QUIETLY
+
+
 # Who waits, for ever, when the process ends.
 WAITING = {
     "recv": "sockets.recv('in', math.inf)",

@@ -41,6 +41,12 @@ class AsyncioWaiter:
             self._future.set_result(None)
 
     async def wait(self, fds: Sequence[int], timeout: float) -> None:
+        if timeout == 0:
+            await asyncio.sleep(0)
+        else:
+            await self._wait(fds, timeout)
+
+    async def _wait(self, fds: Sequence[int], timeout: float) -> None:
         self._future = self._loop.create_future()
         timer = None if timeout == math.inf else self._loop.call_later(timeout, self.end_wait)
         try:

@@ -30,6 +30,12 @@ class GeventWaiter:
         self._async.send()
 
     def wait(self, fds: Sequence[int], timeout: float) -> None:
+        if timeout == 0:
+            gevent.sleep(0)
+        else:
+            self._wait(fds, timeout)
+
+    def _wait(self, fds: Sequence[int], timeout: float) -> None:
         switch = Switch(self._hub)
         watchers = [self._async, *(self._hub.loop.io(fd, READ) for fd in fds)]
         if timeout != math.inf:

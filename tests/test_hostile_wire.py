@@ -1,0 +1,549 @@
+"""Bad messages and worse peers over real sockets: each is an error, and the next message is read."""
+
+from __future__ import annotations
+
+import logging
+import random
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import zmq
+
+from agentzero import SocketManager
+from agentzero.errors import DeserializationError
+from agentzero.serializers import Serializer, resolve
+from tests.processes import START, running
+
+CODECS = ["json", "msgpack", "cbor"]
+GOOD = {"next": "good one"}
+LONG = 10.0
+
+BAD: dict[str, dict[str, bytes]] = {
+    "json": {
+        "empty": b"",
+        "truncated": b'{"a": [1, 2',
+        "nested": b"[" * 200_000,
+        "nested and closed": b"[" * 200_000 + b"]" * 200_000,
+        "nested maps": b'{"a":' * 200_000,
+        "lying length": b'"\\ud83d',
+        "invalid UTF-8": b'"\xff\xfe"',
+        "something after it": b"{} {}",
+        "not of this format": b"\x81\xa1a\x01",
+    },
+    "msgpack": {
+        "empty": b"",
+        "truncated": b"\x82\xa1a\x01",
+        "nested": b"\x91" * 200_000,
+        "nested and closed": b"\x91" * 200_000 + b"\x01",
+        "nested maps": b"\x81\xa1a" * 200_000,
+        "lying array": b"\xdd\xff\xff\xff\xff\x01",
+        "lying map": b"\xdf\xff\xff\xff\xff\x01",
+        "lying text": b"\xdb\xff\xff\xff\xffx",
+        "lying bytes": b"\xc6\xff\xff\xff\xffx",
+        "lying extension": b"\xc9\xff\xff\xff\xff\x01x",
+        "invalid UTF-8": b"\xa2\xff\xfe",
+        "something after it": b"\x01\x02",
+        "not of this format": b"\xc1",
+    },
+    "cbor": {
+        "empty": b"",
+        "truncated": b"\xa2\x61a\x01",
+        "nested": b"\x81" * 200_000,
+        "nested and closed": b"\x81" * 200_000 + b"\x01",
+        "nested maps": b"\xa1\x61a" * 200_000,
+        "nested tags": b"\xc1" * 200_000,
+        "lying array": b"\x9b\x7f" + b"\xff" * 7,
+        "lying map": b"\xbb\x7f" + b"\xff" * 7,
+        "lying text": b"\x7b\x7f" + b"\xff" * 7,
+        "lying bytes": b"\x5b\x00\x00\x00\x10" + b"\x00" * 4,
+        "invalid UTF-8": b"\x62\xff\xfe",
+        "something after it": b"\x01\x02",
+        "not of this format": b"\x1c",
+    },
+}
+
+
+@dataclass
+class Wire:
+    """A manager's socket, a bare peer that is connected to it, and a verb that reads.
+
+    Attributes:
+        read: the verb; returns the data of a message.
+        head: the frames before the payload, as the peer sends them.
+        topic: what an error says about the topic.
+        frames: numbers of frames, as the peer sends them, that are no message here.
+    """
+
+    sockets: SocketManager
+    peer: zmq.Socket[bytes]
+    codec: Serializer
+    read: Callable[[], Any]
+    head: list[bytes]
+    topic: str | None
+    frames: list[int]
+
+    @property
+    def good(self) -> bytes:
+        packed = self.codec.pack(GOOD)
+        return packed.encode() if isinstance(packed, str) else packed
+
+    def send(self, *frames: bytes) -> None:
+        self.peer.send_multipart(frames)
+
+    def send_good(self) -> None:
+        self.send(*self.head, self.good)
+
+    def refusal(self) -> DeserializationError:
+        """The error of the next message, whose name and text are those of the socket."""
+        with pytest.raises(DeserializationError) as caught:
+            self.read()
+        assert caught.value.name == "in"
+        assert "'in'" in str(caught.value)
+        return caught.value
+
+
+# verb: socket type here, type of the peer, frames before the payload, topic, wrong numbers of frames
+WAYS: dict[str, tuple[int, int, list[bytes], str | None, list[int]]] = {
+    "recv": (zmq.PULL, zmq.PUSH, [], None, [2, 3, 1000]),
+    "recv_safe": (zmq.DEALER, zmq.DEALER, [], None, [2, 3, 1000]),
+    "recv_event": (zmq.SUB, zmq.XPUB, [b"top"], "top", [1, 3, 1000]),
+    "recv_event_safe": (zmq.SUB, zmq.XPUB, [b"top"], "top", [1, 3, 1000]),
+    "recv_from": (zmq.ROUTER, zmq.DEALER, [], None, [2, 3, 1000]),
+    "recv_from through a delimiter": (zmq.ROUTER, zmq.DEALER, [b"id", b""], None, [2, 4, 1000]),
+}
+
+
+def reader(sockets: SocketManager, verb: str) -> Callable[[], Any]:
+    """Return what calls the verb and gives the data of what it returns."""
+    method = getattr(sockets, verb.split()[0])
+    if "recv_event" in verb or "recv_from" in verb:
+        return lambda: method("in", timeout=LONG).data
+    return lambda: method("in", timeout=LONG)
+
+
+def listening(sockets: SocketManager, kind: int, **options: Any) -> str:
+    """Bind the socket "in" to a port of the loopback; return its address."""
+    sockets.create("in", kind, **options)
+    if kind == zmq.SUB:
+        sockets.set_topic("in", "")
+    return sockets.bind_to_random_port("in", zmq.POLLIN, "tcp://127.0.0.1")[1]
+
+
+@pytest.fixture
+def context() -> Iterator[zmq.Context[Any]]:
+    context: zmq.Context[Any] = zmq.Context()
+    yield context
+    context.destroy(linger=0)
+
+
+@pytest.fixture(params=CODECS)
+def codec(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def sockets(codec: str) -> Iterator[SocketManager]:
+    with SocketManager(serialization_backend=codec, linger=0, timeout=LONG) as sockets:
+        yield sockets
+
+
+def connected(context: zmq.Context[Any], kind: int, address: str) -> zmq.Socket[bytes]:
+    """Return a bare peer; a publisher has heard of the subscription."""
+    peer: zmq.Socket[bytes] = context.socket(kind)
+    peer.sndtimeo = peer.rcvtimeo = int(LONG * 1000)
+    peer.connect(address)
+    if kind == zmq.XPUB:
+        peer.recv()
+    return peer
+
+
+@pytest.fixture(params=WAYS)
+def wire(
+    request: pytest.FixtureRequest, sockets: SocketManager, codec: str, context: zmq.Context[Any]
+) -> Wire:
+    here, there, head, topic, frames = WAYS[request.param]
+    peer = connected(context, there, listening(sockets, here))
+    read = reader(sockets, request.param)
+    return Wire(sockets, peer, resolve(codec), read, head, topic, frames)
+
+
+# One message
+
+
+def test_a_payload_that_cannot_be_read_is_an_error_and_the_next_one_is_read(
+    wire: Wire, codec: str
+) -> None:
+    for raw in BAD[codec].values():
+        wire.send(*wire.head, raw)
+        wire.send_good()
+        error = wire.refusal()
+        assert (error.raw, error.topic) == (raw, wire.topic)
+        assert len(str(error)) < 1000
+        assert wire.read() == GOOD
+    assert wire.sockets.stats("in").undecodable == len(BAD[codec])
+
+
+def test_a_wrong_number_of_frames_is_an_error_and_the_next_message_is_read(wire: Wire) -> None:
+    for count in wire.frames:
+        frames = [wire.good] * count
+        wire.send(*frames)
+        wire.send_good()
+        error = wire.refusal()
+        assert error.raw.endswith(b"".join(frames))
+        assert "frames" in str(error)
+        assert wire.read() == GOOD
+
+
+def test_empty_frames_are_an_error_and_the_next_message_is_read(wire: Wire) -> None:
+    for count in (1, 2, 3, 1000):
+        wire.send(*[b""] * count)
+        wire.send_good()
+        wire.refusal()
+        assert wire.read() == GOOD
+
+
+def test_what_does_not_fit_the_type_is_an_error_and_the_next_message_is_read(
+    wire: Wire, codec: str
+) -> None:
+    wrong = resolve(codec).pack({"next": 5})
+    verb = next(n for n in WAYS if wire.sockets and WAYS[n][0] == wire.sockets.get_by_name("in").type)
+    receive = getattr(wire.sockets, verb.split()[0])
+    wire.send(*wire.head, wrong if isinstance(wrong, bytes) else wrong.encode())
+    wire.send_good()
+    with pytest.raises(DeserializationError, match=r"\$\[") as caught:
+        receive("in", timeout=LONG, type=dict[str, str])
+    assert (caught.value.name, caught.value.topic) == ("in", wire.topic)
+    assert wire.read() == GOOD
+
+
+@pytest.mark.parametrize("verb", ["recv_event", "recv_event_safe"])
+def test_a_topic_that_is_not_text_is_an_error_and_the_next_event_is_read(
+    sockets: SocketManager, codec: str, context: zmq.Context[Any], verb: str
+) -> None:
+    peer = connected(context, zmq.XPUB, listening(sockets, zmq.SUB))
+    wire = Wire(sockets, peer, resolve(codec), reader(sockets, verb), [b"top"], None, [])
+    for topic in (b"\xff\xfe", b"\xc3", b"\xed\xa0\x80", b"\xc0\x80"):
+        wire.send(topic, wire.good)
+        wire.send_good()
+        error = wire.refusal()
+        assert topic in error.raw
+        assert error.topic is None
+        assert wire.read() == GOOD
+
+
+def test_a_server_that_got_a_bad_request_can_answer_and_read_the_next(
+    sockets: SocketManager, codec: str, context: zmq.Context[Any]
+) -> None:
+    peer = connected(context, zmq.REQ, listening(sockets, zmq.REP))
+    wire = Wire(sockets, peer, resolve(codec), reader(sockets, "recv"), [], None, [])
+    for raw in BAD[codec].values():
+        wire.send(raw)
+        assert wire.refusal().raw == raw
+        sockets.send("in", "sorry")
+        assert resolve(codec).unpack(peer.recv()) == "sorry"
+        wire.send_good()
+        assert wire.read() == GOOD
+        sockets.send("in", "thanks")
+        peer.recv()
+
+
+# Subscriptions
+
+
+def test_a_subscription_goes_on_after_every_bad_message(
+    sockets: SocketManager,
+    codec: str,
+    context: zmq.Context[Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    peer = connected(context, zmq.XPUB, listening(sockets, zmq.SUB))
+    good = resolve(codec).pack(GOOD)
+    bad = [[b"top", raw] for raw in BAD[codec].values()]
+    bad += [[good] * 1, [good] * 3, [good] * 1000, [b""], [b"", b""], [b"\xff\xfe", good]]
+    errors: list[DeserializationError] = []
+    with caplog.at_level(logging.ERROR):
+        events = sockets.subscribe("in", timeout=LONG, on_error=errors.append)
+        for number, frames in enumerate(bad, 1):
+            peer.send_multipart(frames)
+            peer.send_multipart([b"top", good])
+            assert next(events) == ("top", GOOD)
+            assert sockets.stats("in").undecodable == number == len(errors)
+            error = errors[-1]
+            assert error.name == "in"
+            assert error.raw in b"".join(frames)
+            assert error.raw or not b"".join(frames)
+    events.close()
+    assert [record.levelno for record in caplog.records] == [logging.ERROR] * len(bad)
+    assert all("'in'" in record.getMessage() for record in caplog.records)
+    assert [error.topic for error in errors[: len(BAD[codec])]] == ["top"] * len(BAD[codec])
+
+
+def test_bad_messages_alone_do_not_starve_keep_polling(
+    sockets: SocketManager, codec: str, context: zmq.Context[Any]
+) -> None:
+    peer = connected(context, zmq.XPUB, listening(sockets, zmq.SUB))
+    errors: list[DeserializationError] = []
+    for _ in range(20):
+        peer.send_multipart([b"top", BAD[codec]["truncated"]])
+    events = sockets.subscribe(
+        "in", keep_polling=lambda: len(errors) < 10, timeout=LONG, on_error=errors.append
+    )
+    assert list(events) == []
+    assert len(errors) == 10
+
+
+def test_a_log_line_about_a_bad_message_is_no_longer_than_a_person_reads(
+    sockets: SocketManager, codec: str, context: zmq.Context[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    peer = connected(context, zmq.XPUB, listening(sockets, zmq.SUB))
+    peer.send_multipart([b"t" * 1_000_000, BAD[codec]["truncated"]])
+    peer.send_multipart([b"top", resolve(codec).pack(GOOD)])
+    with caplog.at_level(logging.ERROR):
+        assert next(sockets.subscribe("in", timeout=LONG)) == ("top", GOOD)
+    assert max(len(record.getMessage()) for record in caplog.records) < 2000
+
+
+# Peers that speak no ZMTP, or only half of it
+
+GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
+HUGE = 2**62
+
+
+def long_frame(flags: int, size: int) -> bytes:
+    return struct.pack(">BQ", flags, size)
+
+
+def ready(kind: int) -> bytes:
+    """The handshake of a peer of that type."""
+    name = zmq.SocketType(kind).name.encode()
+    body = b"\x05READY\x0bSocket-Type" + struct.pack(">I", len(name)) + name
+    return b"\x04" + bytes([len(body)]) + body
+
+
+def noise(size: int, seed: int) -> bytes:
+    return random.Random(seed).randbytes(size)
+
+
+PEERS = {
+    zmq.PULL: zmq.PUSH,
+    zmq.PUSH: zmq.PULL,
+    zmq.SUB: zmq.XPUB,
+    zmq.XSUB: zmq.XPUB,
+    zmq.PUB: zmq.SUB,
+    zmq.XPUB: zmq.SUB,
+    zmq.REP: zmq.REQ,
+    zmq.REQ: zmq.REP,
+    zmq.ROUTER: zmq.DEALER,
+    zmq.DEALER: zmq.DEALER,
+    zmq.PAIR: zmq.PAIR,
+}
+
+
+def garbage(kind: int) -> dict[str, bytes]:
+    """What a stranger may send to a socket of that type."""
+    shaken = GREETING + ready(PEERS[kind])
+    return {
+        "nothing": b"",
+        "a web browser": b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "noise": noise(10_000, 1),
+        "zeros": bytes(10_000),
+        "all bits": b"\xff" * 10_000,
+        "half a greeting": GREETING[:10],
+        "most of a greeting": GREETING[:-1],
+        "a greeting of version 1": b"\x01\x00",
+        "a greeting of version 2": b"\xff" + bytes(8) + b"\x7f\x01\x05\x00\x00" + noise(100, 2),
+        "an unknown mechanism": GREETING.replace(b"NULL", b"EVIL"),
+        "a greeting, then nothing": GREETING,
+        "a greeting, then noise": GREETING + noise(10_000, 3),
+        "a greeting, then a huge command": GREETING + long_frame(6, HUGE),
+        "a greeting, then a huge message": GREETING + long_frame(2, HUGE),
+        "a negative length": GREETING + long_frame(6, 2**64 - 1),
+        "a type that does not exist": GREETING + ready(PEERS[kind]).replace(b"\x0b", b"\x0c"),
+        "a handshake, then a huge message": shaken + long_frame(2, HUGE),
+        "a handshake, then the longest message": shaken + long_frame(2, 2**63 - 1),
+        "a handshake, then a negative length": shaken + long_frame(2, 2**64 - 1),
+        "a handshake, then a huge command": shaken + long_frame(6, HUGE),
+        "a handshake, then noise": shaken + b"\x80" + noise(10_000, 4),
+    }
+
+
+def stranger(address: str, said: bytes) -> socket.socket:
+    """Connect with plain TCP and say something."""
+    host, port = address.removeprefix("tcp://").split(":")
+    connection = socket.create_connection((host, int(port)), LONG)
+    with connection.makefile("wb", buffering=0) as writer:
+        try:
+            writer.write(said)
+        except ConnectionError:
+            pass  # thrown out already
+    return connection
+
+
+def exchange(sockets: SocketManager, kind: int, peer: zmq.Socket[bytes]) -> None:
+    """Assert that a message goes each way that the socket has."""
+    if kind in (zmq.PUB, zmq.XPUB):
+        until_it_comes(lambda: sockets.publish("in", "top", GOOD), peer)
+    elif kind in (zmq.PUSH, zmq.REQ):
+        sockets.send("in", GOOD)
+        assert b"good one" in peer.recv()
+    else:
+        peer.send_multipart([b"top", GOOD_JSON] if kind in (zmq.SUB, zmq.XSUB) else [GOOD_JSON])
+        verb = {zmq.SUB: "recv_event", zmq.XSUB: "recv_event", zmq.ROUTER: "recv_from"}
+        assert reader(sockets, verb.get(zmq.SocketType(kind), "recv"))() == GOOD
+
+
+GOOD_JSON = b'{"next": "good one"}'
+
+
+def until_it_comes(publish: Callable[[], object], peer: zmq.Socket[bytes]) -> None:
+    """Publish until the subscription has arrived and with it the event."""
+    until = time.monotonic() + LONG
+    while not peer.poll(20):
+        assert time.monotonic() < until
+        publish()
+    assert peer.recv_multipart() == [b"top", b'{"next":"good one"}']
+
+
+def thrown_out(connection: socket.socket) -> bool:
+    """Wait until the other side has ended the connection."""
+    connection.settimeout(LONG)
+    try:
+        while connection.recv(4096):
+            pass
+    except ConnectionError:
+        pass
+    except TimeoutError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("kind", PEERS, ids=lambda kind: kind.name)
+def test_strangers_do_not_keep_a_socket_from_serving(
+    kind: zmq.SocketType, context: zmq.Context[Any]
+) -> None:
+    with SocketManager(linger=0, timeout=LONG) as sockets:
+        where = listening(sockets, kind)
+        if kind == zmq.XSUB:
+            sockets.recv_event_safe("in", "top", timeout=0)
+        for said in garbage(kind).values():
+            with stranger(where, said) as connection:
+                connection.shutdown(socket.SHUT_WR)
+                assert thrown_out(connection)
+        with stranger(where, GREETING[:10]), stranger(where, GREETING), stranger(where, b""):
+            peer = connected(context, PEERS[kind], where)
+            if kind in (zmq.PUB, zmq.XPUB):
+                peer.setsockopt(zmq.SUBSCRIBE, b"")
+            exchange(sockets, kind, peer)
+
+
+@pytest.mark.parametrize("kind", [zmq.PULL, zmq.SUB, zmq.ROUTER], ids=lambda kind: kind.name)
+def test_strangers_who_come_while_messages_flow_spoil_none_of_them(
+    kind: zmq.SocketType, context: zmq.Context[Any]
+) -> None:
+    with SocketManager(linger=0, timeout=LONG) as sockets:
+        where = listening(sockets, kind)
+        peer = connected(context, PEERS[kind], where)
+        for seed in range(60):
+            said = (GREETING + ready(PEERS[kind]))[: seed * 2] + noise(200, seed)
+            with stranger(where, said):
+                exchange(sockets, kind, peer)
+
+
+# Sizes
+
+
+def oversize_peers(
+    context: zmq.Context[Any], address: str
+) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]]:
+    return connected(context, zmq.PUSH, address), connected(context, zmq.PUSH, address)
+
+
+@pytest.mark.parametrize("scope", ["manager", "socket"])
+def test_a_peer_that_exceeds_the_size_is_dropped_and_others_go_on(
+    context: zmq.Context[Any], scope: str
+) -> None:
+    whole = {"max_message_size": 1000 if scope == "manager" else 5}
+    single = {} if scope == "manager" else {"max_message_size": 1000}
+    with SocketManager(linger=0, timeout=LONG, **whole) as sockets:
+        where = listening(sockets, zmq.PULL, **single)
+        hostile, friend = oversize_peers(context, where)
+        monitor = hostile.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        friend.send(b'"%s"' % (b"x" * 998))
+        assert sockets.recv("in") == "x" * 998
+        hostile.send(b'"%s"' % (b"x" * 999))
+        assert monitor.poll(int(LONG * 1000)), "it was not disconnected"
+        hostile.disable_monitor()
+        friend.send(GOOD_JSON)
+        assert sockets.recv("in") == GOOD
+        assert sockets.recv_safe("in", timeout=0) is None
+        assert sockets.stats("in").received == 2
+
+
+@pytest.mark.parametrize("size", [1001, 2**31, HUGE, 2**64 - 1])
+def test_a_size_that_is_merely_claimed_is_enough_to_be_dropped(
+    context: zmq.Context[Any], size: int
+) -> None:
+    with SocketManager(linger=0, timeout=LONG, max_message_size=1000) as sockets:
+        where = listening(sockets, zmq.PULL)
+        with stranger(where, GREETING + ready(zmq.PUSH) + long_frame(2, size)) as connection:
+            assert thrown_out(connection)
+        connected(context, zmq.PUSH, where).send(GOOD_JSON)
+        assert sockets.recv("in") == GOOD
+
+
+# The process that receives: many claims, then one good message. Its memory must not follow claims.
+CLAIMED = """
+import resource, sys, zmq
+from agentzero import SocketManager
+from agentzero.errors import DeserializationError
+
+codec, space = sys.argv[1], int(sys.argv[2])
+if space:
+    resource.setrlimit(resource.RLIMIT_AS, (space, space))
+sockets = SocketManager(serialization_backend=codec, linger=0)
+sockets.create("in", zmq.PULL)
+print(sockets.bind_to_random_port("in", local_address="tcp://127.0.0.1")[1], flush=True)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+bad = 0
+while True:
+    try:
+        data = sockets.recv("in", 30)
+    except DeserializationError:
+        bad += 1
+        continue
+    if data == {"next": "good one"}:
+        break
+print(bad, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in KiB there")
+@pytest.mark.parametrize("space", [0, 2**31], ids=["unlimited", "2 GiB of addresses"])
+def test_memory_does_not_follow_what_messages_claim(
+    codec: str, context: zmq.Context[Any], space: int
+) -> None:
+    raws = [raw for name, raw in BAD[codec].items() if "lying" in name or "truncated" in name]
+    with running("-c", CLAIMED, codec, str(space)) as process:
+        where = process.line()
+        shaken = GREETING + ready(zmq.PUSH)
+        claims = [shaken + long_frame(2, size) for size in (2**30, 2**33, 2**40, HUGE)]
+        strangers = [stranger(where, said) for said in claims * 5]
+        peer = connected(context, zmq.PUSH, where)
+        for raw in raws * 20:
+            peer.send(raw)
+        packed = resolve(codec).pack(GOOD)
+        peer.send(packed if isinstance(packed, bytes) else packed.encode())
+        ended = process.end(START)
+        for connection in strangers:
+            connection.close()
+    assert (ended.code, ended.err) == (0, "")
+    bad, grown = map(int, ended.out.split()[-2:])
+    assert bad == 20 * len(raws)
+    assert grown < 50_000  # KiB
