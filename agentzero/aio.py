@@ -23,9 +23,9 @@ from agentzero.messages import as_frames, envelope, event, or_report, pack, topi
 from agentzero.serializers import Serializer
 from agentzero.steps import (
     LONGEST_NAP,
-    call,
     drive_async,
     drive_each_async,
+    end,
     poll,
     repeat,
     timed_out,
@@ -107,13 +107,11 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
         >>> sockets.names()
         []
         """
-        context = self._shut()
+        leaving, context = self._shut()
         if context is not None:
+            start, total = self.backend.detach, Deadline(self.linger + GRACE)
             term = partial(context.destroy, milliseconds(self.linger))
-            total = Deadline(self.linger + GRACE)
-            await drive_async(
-                self.backend, lambda waiter: call(waiter, self.backend.detach, term, total)
-            )
+            await drive_async(self.backend, lambda waiter: end(waiter, start, leaving, term, total))
 
     # Waiting
 
@@ -632,8 +630,10 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
         subscribe_to(channel, topic)
         handle = partial(or_report, event, channel, type, on_error)
         silence = math.inf if timeout is None else checked_timeout(timeout)
-        longest = self._longest(polling_timeout)
         return drive_each_async(
             self.backend,
-            lambda waiter: repeat(waiter, channel, handle, go_on, silence, longest),
+            # Through self, which lives as long as the loop does.
+            lambda waiter: repeat(
+                waiter, channel, handle, go_on, silence, self._longest(polling_timeout)
+            ),
         )

@@ -360,6 +360,7 @@ class BaseManager(Books[B]):
         True
         """
         with self._lock:
+            self._check_open()
             key = (socket_name, topic_name)
             if key not in self._handlers:
                 self._handlers[key] = ZMQPubHandler(self, socket_name, topic_name)
@@ -404,9 +405,6 @@ class BaseManager(Books[B]):
     def _polled(self) -> dict[Channel, int]:
         with self._lock:
             self._check_open()
-            gone = [channel for channel in self._registered if channel.socket.closed]
-            for channel in gone:
-                self._strike_out(channel)
             return dict(self._registered)
 
 

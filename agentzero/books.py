@@ -10,8 +10,8 @@ from typing import Any, Generic, Never, TypeVar
 
 import zmq as pyzmq
 
-from agentzero import lifecycle, serializers
-from agentzero.backends.base import AsyncBackend, Backend
+from agentzero import backends, lifecycle, serializers
+from agentzero.backends import AsyncBackend, Backend
 from agentzero.channel import Channel, RouterChannel
 from agentzero.deadline import checked_timeout, milliseconds
 from agentzero.errors import (
@@ -97,6 +97,7 @@ class Books(Generic[B]):
         max_message_size: int | None,
     ) -> None:
         self.zmq = zmq or import_module(backend.flavour)
+        self._socket_class = backends.socket_class(self.zmq)
         self.timeout = checked_timeout(timeout)
         self.polling_timeout = checked_timeout(polling_timeout, "polling_timeout")
         self.linger = checked_timeout(linger, "linger")
@@ -192,9 +193,11 @@ class Books(Generic[B]):
     def _new_socket(self, name: str, socket_type: int, limit: int | None) -> Any:
         try:
             pyzmq.SocketType(socket_type)
-            socket = self.context.socket(socket_type, socket_class=self.zmq.Socket)
+            socket = self.context.socket(socket_type, socket_class=self._socket_class)
             # Before anything else: what is never connected is closed at once all the same.
-            socket.set(pyzmq.LINGER, milliseconds(self.linger))
+            # A subscription on its way to a publisher is nothing that closing should wait for.
+            subscribes = socket_type in (pyzmq.SUB, pyzmq.XSUB)
+            socket.set(pyzmq.LINGER, 0 if subscribes else milliseconds(self.linger))
             if limit is not None:
                 socket.set(pyzmq.MAXMSGSIZE, limit)
             if socket_type == pyzmq.ROUTER:
@@ -299,7 +302,8 @@ class Books(Generic[B]):
 
     def _register(self, channel: Channel, mask: int | None) -> None:
         if mask is not None:
-            self._registered[channel] = checked_mask(mask)
+            with self._lock:
+                self._registered[channel] = checked_mask(mask)
 
     def names(self) -> list[str]:
         """Return the names of all sockets, in the order of their creation.
@@ -356,30 +360,34 @@ class Books(Generic[B]):
             channel = self._channels.pop(socket_name, None)
             if channel is not None:
                 self._strike_out(channel)
-                lifecycle.close_channels([channel], self.backend.forget)
+                lifecycle.close_channel(channel, self.backend.forget)
                 self._past += channel.stats()
 
     def _strike_out(self, channel: Channel) -> None:
         self._registered.pop(channel, None)
         self._by_socket.pop(channel.socket, None)
 
-    def _shut(self) -> pyzmq.Context[Any] | None:
-        """Close all sockets; return the context that is still to be terminated, if any."""
+    def _shut(self) -> tuple[list[Channel], pyzmq.Context[Any] | None]:
+        """Close all sockets; return their channels, and the context to terminate, if any."""
         with self._lock:
             if self._refusal:
-                return None
+                return [], None
             self._refusal = "the manager was closed"
             lifecycle.unwatch(self)
             self._disposal.detach()
+            leaving = list(self._channels.values())
             for name in list(self._channels):
                 self.close(name)
             self._registered.clear()
             self._by_socket.clear()
-            return self._own_context
+            return leaving, self._own_context
 
     def abandon(self) -> None:
-        """Close everything without waiting; the exit of the process waits for the linger."""
-        context = self._shut()
+        """Close everything at the exit of the process, which waits for the linger."""
+        with self._lock:
+            for channel in self._channels.values():
+                channel.abandon()
+        _, context = self._shut()
         if context is not None:
             lifecycle.end_context(context, self.linger, self.backend.detach)
 

@@ -6,9 +6,10 @@ touches the socket holds the lock while it does, so any thread may call any of t
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Never, TypeAlias, TypeVar
 
 import zmq
 from zmq.backend import Socket as RawSocket
@@ -46,6 +47,18 @@ def size(frames: Sequence[Any]) -> int:
     return sum(memoryview(frame).nbytes for frame in frames)
 
 
+def refuse(*_: object) -> Never:
+    """Stand in for the methods of a socket that is closed."""
+    raise zmq.ZMQError(zmq.ENOTSOCK)
+
+
+def end_thread(*_: object) -> Never:
+    """Stand in for the methods of a socket that the end of the process closed."""
+    if threading.current_thread() is threading.main_thread():
+        refuse()
+    raise SystemExit
+
+
 class Channel:
     """One socket, shared by any number of tasks.
 
@@ -59,9 +72,9 @@ class Channel:
     """
 
     __slots__ = (
-        "__weakref__", "_get", "_in_message", "_quiet", "_recv", "_send", "_turn_due",
-        "_turn_every", "_waiters", "closed", "dropped", "endpoints", "fds", "kind", "late",
-        "lock", "name", "received", "received_bytes", "sent", "sent_bytes", "serializer",
+        "__weakref__", "_attending", "_get", "_in_message", "_quiet", "_recv", "_send",
+        "_turn_due", "_turn_every", "_waiters", "closed", "dropped", "endpoints", "fds", "kind",
+        "late", "lock", "name", "received", "received_bytes", "sent", "sent_bytes", "serializer",
         "socket", "timeouts", "topics", "undecodable",
     )  # fmt: skip
 
@@ -74,15 +87,16 @@ class Channel:
         self.serializer = serializer
         # The base class's own methods: a flavour's override would wait, or look at watchers of
         # its own after each message, and its socket is handed out all the same.
-        self._send = RawSocket.send.__get__(socket)
-        self._recv = RawSocket.recv.__get__(socket)
-        self._get = RawSocket.get.__get__(socket)
+        self._send: Callable[..., Any] = RawSocket.send.__get__(socket)
+        self._recv: Callable[..., Any] = RawSocket.recv.__get__(socket)
+        self._get: Callable[..., Any] = RawSocket.get.__get__(socket)
         self.kind = zmq.SocketType(self._get(zmq.TYPE))
         self.fds: tuple[int, ...] = (self._get(zmq.FD),)
         self.endpoints: list[Any] = []
         self.topics: set[bytes] = set()
         self.closed = False
-        self._waiters: dict[Wakeable, int] = {}
+        self._waiters: dict[Wakeable, int] = {}  # who is to be woken, and for what
+        self._attending: set[Wakeable] = set()  # who waits, woken already or not
         self._in_message = False
         self._quiet = False
         self._turn_every = turn_every or NEVER
@@ -218,9 +232,14 @@ class Channel:
     def using(self) -> Iterator[Any]:
         """Give the socket for anything else that is done to it, such as a bind."""
         with self.lock:
-            yield self.socket
-            if self._waiters:
-                self._pass_on()
+            if self.closed:
+                raise SocketClosed(f"{self} was closed")
+            try:
+                yield self.socket
+            finally:
+                # What fails has eaten the edge all the same.
+                if self._waiters:
+                    self._pass_on()
 
     # Waiting
 
@@ -272,16 +291,25 @@ class Channel:
         return longest
 
     def disarm(self, waiter: Wakeable) -> None:
-        """Forget `waiter`, and let another go on if there is something left to do."""
-        if self._waiters:
-            with self.lock:
-                self._waiters.pop(waiter, None)
-                if self._waiters:
-                    self._pass_on()
+        """Forget `waiter`, and let another go on if there is something left to do.
+
+        Of a closed channel, the last to leave closes the socket: some event loops abort the process
+        when what they watch is closed.
+        """
+        if not self._waiters and waiter not in self._attending:
+            return
+        with self.lock:
+            self._attending.discard(waiter)
+            self._waiters.pop(waiter, None)
+            if self.closed and not self._attending:
+                self.socket.close()
+            elif self._waiters:
+                self._pass_on()
 
     def _arm(self, waiter: Wakeable, mask: int) -> None:
         if self._waiters:
             self._pass_on()
+        self._attending.add(waiter)
         self._waiters[waiter] = mask
 
     def _events(self) -> int:
@@ -304,10 +332,25 @@ class Channel:
         """Close the socket and wake its waiters: they get SocketClosed. Twice is harmless."""
         with self.lock:
             self.closed = True
-            self.socket.close()
+            self._send = self._recv = self._get = refuse
             for waiter in self._waiters:
                 waiter.wake()
             self._waiters.clear()
+            if not self._attending:
+                self.socket.close()
+
+    @property
+    def released(self) -> bool:
+        """Whether it is closed, and all who waited have left."""
+        return self.closed and not self._attending
+
+    def abandon(self) -> None:
+        """Close the socket while the process ends; the daemon threads that wait end without a word."""
+        with self.lock:
+            self.closed = True
+            self._send = self._recv = self._get = end_thread
+            self._waiters.clear()
+            self.socket.close()
 
     # Counters
 

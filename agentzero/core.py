@@ -22,7 +22,7 @@ from agentzero.lifecycle import GRACE
 from agentzero.log import ZMQPubHandler
 from agentzero.messages import as_frames, envelope, event, or_report, pack, topic_bytes, unpack
 from agentzero.serializers import Serializer
-from agentzero.steps import LONGEST_NAP, call, drive, drive_each, poll, repeat, timed_out, until
+from agentzero.steps import LONGEST_NAP, drive, drive_each, end, poll, repeat, timed_out, until
 
 __all__ = [
     "DEFAULT_POLLING_TIMEOUT",
@@ -111,11 +111,11 @@ class SocketManager(BaseManager[Backend]):
         >>> sockets.names()
         []
         """
-        context = self._shut()
+        leaving, context = self._shut()
         if context is not None:
+            start, total = self.backend.detach, Deadline(self.linger + GRACE)
             term = partial(context.destroy, milliseconds(self.linger))
-            total = Deadline(self.linger + GRACE)
-            drive(self.backend, lambda waiter: call(waiter, self.backend.detach, term, total))
+            drive(self.backend, lambda waiter: end(waiter, start, leaving, term, total))
 
     # Waiting
 
@@ -578,8 +578,10 @@ class SocketManager(BaseManager[Backend]):
         subscribe_to(channel, topic)
         handle = partial(or_report, event, channel, type, on_error)
         silence = math.inf if timeout is None else checked_timeout(timeout)
-        longest = self._longest(polling_timeout)
         return drive_each(
             self.backend,
-            lambda waiter: repeat(waiter, channel, handle, go_on, silence, longest),
+            # Through self, which lives as long as the loop does.
+            lambda waiter: repeat(
+                waiter, channel, handle, go_on, silence, self._longest(polling_timeout)
+            ),
         )

@@ -35,6 +35,13 @@ class AgentZeroSocketError(Exception):
     """
 
 
+def _remade(kind: type[AgentZeroSocketError], args: tuple[Any, ...]) -> AgentZeroSocketError:
+    """Make an error again from its text, as the manager that it speaks of stays where it was."""
+    error = kind.__new__(kind)
+    error.args = args
+    return error
+
+
 class SocketAlreadyExists(AgentZeroSocketError):
     """A socket of that name exists already.
 
@@ -51,6 +58,9 @@ class SocketAlreadyExists(AgentZeroSocketError):
     def __init__(self, manager: object, socket_name: str, detail: str = "") -> None:
         super().__init__(f"{manager!r} already has a socket named {socket_name!r}{detail}.")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _remade, (type(self), self.args)
+
 
 class SocketNotFound(AgentZeroSocketError):
     """No socket of that name exists.
@@ -65,6 +75,9 @@ class SocketNotFound(AgentZeroSocketError):
 
     def __init__(self, manager: object, socket_name: str) -> None:
         super().__init__(f"{manager!r} has no sockets named {socket_name!r}.")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _remade, (type(self), self.args)
 
 
 class SocketBindError(AgentZeroSocketError):

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import time
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import zmq
@@ -18,7 +19,7 @@ import zmq
 from agentzero.channel import Channel
 from agentzero.deadline import milliseconds
 
-__all__ = ["GRACE", "Manager", "close_channels", "end_context", "unwatch", "watch"]
+__all__ = ["GRACE", "Manager", "close_channel", "end_context", "unwatch", "watch"]
 
 # What a context may take to end beyond its sockets' linger, in seconds.
 GRACE = 2.0
@@ -50,13 +51,12 @@ def unwatch(manager: Manager) -> None:
     _open.discard(manager)
 
 
-def close_channels(channels: Iterable[Channel], forget: Callable[[int], None]) -> None:
-    """Close sockets; those who wait on them get SocketClosed."""
-    for channel in channels:
-        with channel.lock:
-            for fd in channel.fds:
-                forget(fd)
-            channel.close()
+def close_channel(channel: Channel, forget: Callable[[int], None]) -> None:
+    """Close a socket; those who wait on it get SocketClosed."""
+    with channel.lock:
+        for fd in channel.fds:
+            forget(fd)
+        channel.close()
 
 
 def end_context(context: zmq.Context[Any], linger: float, start: Start) -> None:
@@ -64,7 +64,7 @@ def end_context(context: zmq.Context[Any], linger: float, start: Start) -> None:
 
     def term() -> None:
         try:
-            context.destroy(linger=milliseconds(linger))
+            context.destroy(milliseconds(linger))
         finally:
             _ending.pop(context, None)
 
@@ -85,7 +85,8 @@ def dispose(
     """Close what a manager that was dropped left behind; nothing in here waits."""
     if os.getpid() != owner:
         return
-    close_channels(list(channels.values()), backend.forget)
+    for channel in list(channels.values()):
+        close_channel(channel, backend.forget)
     if context is not None:
         end_context(context, linger, backend.detach)
 
@@ -94,8 +95,18 @@ def dispose(
 def _close_at_exit() -> None:
     for manager in list(_open):
         manager.abandon()
+    sleep = _native_sleep()
     while any(end > time.monotonic() for end in list(_ending.values())):
-        time.sleep(0.005)
+        sleep(0.005)
+
+
+def _native_sleep() -> Callable[[float], object]:
+    # One that is monkey-patched would let greenlets go on with what is closed.
+    monkey: Any = sys.modules.get("gevent.monkey")
+    original: Callable[[float], object] = (
+        time.sleep if monkey is None else monkey.get_original("time", "sleep")
+    )
+    return original
 
 
 def _after_fork() -> None:

@@ -108,7 +108,7 @@ def event(channel: Channel, message: Message, wanted: Any) -> Event:
     try:
         topic = raw_topic.decode()
     except UnicodeDecodeError as error:
-        raise _unreadable(channel, error, raw_topic) from error
+        raise _unreadable(channel, error, b"".join(message)) from error
     return Event(topic, _read(channel, payload, wanted, topic))
 
 
@@ -173,9 +173,10 @@ def _unreadable(
     channel: Channel, cause: object, raw: bytes, topic: str | None = None
 ) -> DeserializationError:
     channel.count("undecodable")
-    about = f" under {topic!r}" if topic else ""
+    # A stranger's words: cut, or they would fill the log.
+    about = f" under {topic[:100]!r}" if topic else ""
     return DeserializationError(
-        f"cannot read a message{about} on {channel}: {cause}",
+        f"cannot read a message{about} on {channel}: {str(cause)[:500]}",
         name=channel.name,
         topic=topic,
         raw=raw,

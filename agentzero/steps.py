@@ -7,7 +7,8 @@ wake-ups and errors live in the generators; sync and async differ in their drive
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+import math
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from agentzero.backends.base import AsyncBackend, Backend, Wakeable
@@ -18,11 +19,11 @@ from agentzero.errors import SocketClosed, SocketTimeout
 __all__ = [
     "Steps",
     "Wait",
-    "call",
     "drive",
     "drive_async",
     "drive_each",
     "drive_each_async",
+    "end",
     "poll",
     "repeat",
     "timed_out",
@@ -77,15 +78,18 @@ def until(
     if channel.take_turn():
         yield Wait((), 0)
     try:
-        while True:
-            result = channel.attempt_or_arm(attempt, mask, waiter)
-            if result is not None or not (left := deadline.left()):
-                return result
+        result = channel.attempt_or_arm(attempt, mask, waiter)
+        while result is None:
+            # Also for a time of 0: whoever asks again and again lets others have a turn.
+            left = deadline.left()
             yield Wait(channel.fds, min(nap, left, longest))
             nap *= 2
             result = channel.attempt(attempt, waiter)
-            if result is not None:
-                return result
+            if result is None and not left:
+                return None
+            if result is None:
+                result = channel.attempt_or_arm(attempt, mask, waiter)
+        return result
     finally:
         channel.disarm(waiter)
 
@@ -130,38 +134,61 @@ def repeat(
 def poll(
     waiter: Wakeable, registered: Mapping[Channel, int], deadline: Deadline
 ) -> Steps[dict[Any, int]]:
-    """Wait until any of `registered` is ready for its mask; return socket -> ready mask."""
-    fds = tuple(fd for channel in registered for fd in channel.fds)
+    """Wait until any of `registered` is ready for its mask; return socket -> ready mask.
+
+    A socket that was closed before is left out.
+
+    Raises:
+        SocketClosed: one of the sockets was closed meanwhile.
+    """
+    polled = dict(registered)
     nap = FIRST_NAP
     try:
-        while True:
-            ready = {
-                channel.socket: events
-                for channel, mask in registered.items()
-                if (events := channel.ready_or_arm(mask, waiter))
-            }
+        ready = _ready_of_open(waiter, polled)
+        fds = tuple(fd for channel in polled for fd in channel.fds)
+        left = math.inf
+        while not ready and left:
             left = deadline.left()
-            if ready or not left:
-                return ready
             yield Wait(fds, min(nap, left))
             nap = min(nap * 2, LONGEST_NAP)
+            for channel, mask in polled.items():
+                if events := channel.ready_or_arm(mask, waiter):
+                    ready[channel.socket] = events
+        return ready
     finally:
-        for channel in registered:
+        for channel in polled:
             channel.disarm(waiter)
 
 
-def call(
+def _ready_of_open(waiter: Wakeable, polled: dict[Channel, int]) -> dict[Any, int]:
+    ready = {}
+    for channel, mask in list(polled.items()):
+        try:
+            if events := channel.ready_or_arm(mask, waiter):
+                ready[channel.socket] = events
+        except SocketClosed:
+            del polled[channel]
+    return ready
+
+
+def end(
     waiter: Wakeable,
     start: Callable[[Callable[[], object]], object],
-    function: Callable[[], object],
+    leaving: Sequence[Channel],
+    term: Callable[[], object],
     deadline: Deadline,
 ) -> Steps[bool]:
-    """Run a function that blocks in a thread of its own; return whether it ended in time."""
+    """Run `term`, which blocks, in a thread that `start` starts; return whether it ended in time.
+
+    It begins when all of `leaving` are released: nobody waits on their sockets any more.
+    """
+    while not all(channel.released for channel in leaving) and deadline.left():
+        yield Wait((), 0.001)
     done = []
 
     def run() -> None:
         try:
-            function()
+            term()
         finally:
             done.append(True)
             waiter.wake()

@@ -117,9 +117,7 @@ def spawn(backend: Tasks) -> Iterator[Callable[..., Task]]:
 
 
 @pytest.fixture
-def manager(
-    backend: Tasks, spawn: Callable[..., Task]
-) -> Iterator[Callable[..., SocketManager]]:
+def manager(backend: Tasks, spawn: Callable[..., Task]) -> Iterator[Callable[..., SocketManager]]:
     """Make a manager; the test's end closes it, and with that the waits of all tasks."""
     made: list[SocketManager] = []
 

@@ -76,12 +76,13 @@ def test_an_asynchronous_one_names_the_manager_that_it_is_for() -> None:
         name = "loop"
         is_async = True  # type: ignore[assignment]
 
-    for refused in (lambda: resolve(Loop()), lambda: resolve(None, asynchronous)):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            asynchronous = pytest.importorskip("zmq.asyncio")
-        with pytest.raises(PluginError, match="AsyncSocketManager"):
-            refused()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        asynchronous = pytest.importorskip("zmq.asyncio")
+    with pytest.raises(PluginError, match="AsyncSocketManager"):
+        resolve(Loop())
+    with pytest.raises(PluginError, match="AsyncSocketManager"):
+        resolve(None, asynchronous)
 
 
 def test_the_built_in_ones_are_listed_with_who_brings_them() -> None:

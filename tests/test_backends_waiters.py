@@ -16,11 +16,9 @@ from agentzero.backends import Backend, Lock, Waiter, resolve
 LATE = 5.0
 
 
-@pytest.fixture(params=["threads", "gevent"])
-def waits(request: pytest.FixtureRequest) -> Backend:
-    if request.param == "gevent":
-        pytest.importorskip("gevent")
-    return resolve(request.param)
+@pytest.fixture
+def waits(backend: Any) -> Backend:
+    return resolve(backend.name)
 
 
 @pytest.fixture
@@ -46,9 +44,12 @@ def test_it_is_a_backend_and_says_what_suits_it(waits: Backend) -> None:
 
 def test_a_wait_ends_when_its_time_is_over(waiter: Waiter, pipe: tuple[int, int]) -> None:
     for fds in ((), (pipe[0],)):
-        began = time.monotonic()
-        waiter.wait(fds, 0.05)
-        assert 0.045 <= time.monotonic() - began < 0.05 + LATE
+        began, early = time.monotonic(), 0
+        while (left := 0.05 - (time.monotonic() - began)) > 0:
+            waiter.wait(fds, left)
+            early += 1
+        assert early < 10  # now and then it may return early
+        assert time.monotonic() - began < 0.05 + LATE
 
 
 def test_a_wait_without_time_returns_at_once(waiter: Waiter, pipe: tuple[int, int]) -> None:
@@ -121,8 +122,6 @@ def test_a_wake_after_the_end_is_no_harm(waits: Backend) -> None:
 def test_several_wait_for_one_fd_and_one_at_least_returns(
     backend: Any, waits: Backend, pipe: tuple[int, int]
 ) -> None:
-    if backend.name != waits.name:
-        pytest.skip("these tasks wait with the other backend")
     returned = []
 
     def wait() -> None:

@@ -121,9 +121,7 @@ def failing_detach(channel: Channel) -> None:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
-def test_an_operation_that_eats_the_edge_wakes_who_waits_for_it(
-    pair: Pair, operation: Any
-) -> None:
+def test_an_operation_that_eats_the_edge_wakes_who_waits_for_it(pair: Pair, operation: Any) -> None:
     sleeper = Sleeper()
     assert pair.channel.attempt_or_arm(pair.channel.try_recv, IN, sleeper) is None
     pair.arrives(b"message")
@@ -167,16 +165,6 @@ def test_one_message_wakes_one_waiter(pair: Pair) -> None:
     while not any(sleeper.woken for sleeper in sleepers):
         pair.channel.try_send(b"meanwhile")
     assert sum(sleeper.woken for sleeper in sleepers) == 1
-
-
-def test_who_waits_to_send_is_not_woken_to_receive(pair: Pair) -> None:
-    sender, receiver = Sleeper(), Sleeper()
-    pair.channel._waiters[sender] = 4  # something that never comes
-    assert pair.channel.attempt_or_arm(pair.channel.try_recv, IN, receiver) is None
-    pair.arrives(b"1")
-    while not receiver.woken:
-        pair.channel.try_send(b"meanwhile")
-    assert sender.woken == 0
 
 
 def test_what_is_there_already_is_taken_instead_of_waited_for(pair: Pair) -> None:

@@ -50,7 +50,7 @@ ENDINGS = {
     "by a thread": "thread = threading.Thread(target=sending)\nthread.start()",
     "sys.exit": "sockets = sending()\nsys.exit(3)",
     "exception": "sockets = sending()\nraise ValueError('boom')",
-    "exception in a function": "def main():\n    x = sending()\n    raise ValueError('boom')\nmain()",
+    "exception in a function": "def main():\n  x = sending()\n  raise ValueError('boom')\nmain()",
     "context of the user": "context = zmq.Context()\nsockets = sending(context=context)",
     "context of the user, dropped": "sending(context=zmq.Context())",
 }

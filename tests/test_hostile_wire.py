@@ -1,4 +1,4 @@
-"""Bad messages and worse peers over real sockets: each is an error, and the next message is read."""
+"""Bad messages and bad peers over real sockets: each an error, and the next message is read."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import zmq
 
-from agentzero import SocketManager
+from agentzero import Envelope, Event, SocketManager
 from agentzero.errors import DeserializationError
 from agentzero.serializers import Serializer, resolve
 from tests.processes import START, running
@@ -69,12 +70,17 @@ BAD: dict[str, dict[str, bytes]] = {
 }
 
 
+def packed(codec: Serializer, data: object) -> bytes:
+    raw = codec.pack(data)
+    return raw.encode() if isinstance(raw, str) else raw
+
+
 @dataclass
 class Wire:
     """A manager's socket, a bare peer that is connected to it, and a verb that reads.
 
     Attributes:
-        read: the verb; returns the data of a message.
+        read: the verb; returns the data of a message. Its argument is the type that is wanted.
         head: the frames before the payload, as the peer sends them.
         topic: what an error says about the topic.
         frames: numbers of frames, as the peer sends them, that are no message here.
@@ -83,15 +89,14 @@ class Wire:
     sockets: SocketManager
     peer: zmq.Socket[bytes]
     codec: Serializer
-    read: Callable[[], Any]
+    read: Callable[..., Any]
     head: list[bytes]
     topic: str | None
     frames: list[int]
 
     @property
     def good(self) -> bytes:
-        packed = self.codec.pack(GOOD)
-        return packed.encode() if isinstance(packed, str) else packed
+        return packed(self.codec, GOOD)
 
     def send(self, *frames: bytes) -> None:
         self.peer.send_multipart(frames)
@@ -108,23 +113,39 @@ class Wire:
         return caught.value
 
 
-# verb: socket type here, type of the peer, frames before the payload, topic, wrong numbers of frames
-WAYS: dict[str, tuple[int, int, list[bytes], str | None, list[int]]] = {
-    "recv": (zmq.PULL, zmq.PUSH, [], None, [2, 3, 1000]),
-    "recv_safe": (zmq.DEALER, zmq.DEALER, [], None, [2, 3, 1000]),
-    "recv_event": (zmq.SUB, zmq.XPUB, [b"top"], "top", [1, 3, 1000]),
-    "recv_event_safe": (zmq.SUB, zmq.XPUB, [b"top"], "top", [1, 3, 1000]),
-    "recv_from": (zmq.ROUTER, zmq.DEALER, [], None, [2, 3, 1000]),
-    "recv_from through a delimiter": (zmq.ROUTER, zmq.DEALER, [b"id", b""], None, [2, 4, 1000]),
+# verb: socket type, frames before the payload, topic, wrong numbers of frames
+WAYS: dict[str, tuple[int, list[bytes], str | None, list[int]]] = {
+    "recv": (zmq.PULL, [], None, [2, 3, 1000]),
+    "recv_safe": (zmq.DEALER, [], None, [2, 3, 1000]),
+    "recv_event": (zmq.SUB, [b"top"], "top", [1, 3, 1000]),
+    "recv_event_safe": (zmq.SUB, [b"top"], "top", [1, 3, 1000]),
+    "recv_from": (zmq.ROUTER, [], None, [2, 3, 1000]),
+    "recv_from through a delimiter": (zmq.ROUTER, [b"id", b""], None, [2, 4, 1000]),
+}
+
+PEERS = {
+    zmq.PULL: zmq.PUSH,
+    zmq.PUSH: zmq.PULL,
+    zmq.SUB: zmq.XPUB,
+    zmq.XSUB: zmq.XPUB,
+    zmq.PUB: zmq.SUB,
+    zmq.XPUB: zmq.SUB,
+    zmq.REP: zmq.REQ,
+    zmq.REQ: zmq.REP,
+    zmq.ROUTER: zmq.DEALER,
+    zmq.DEALER: zmq.DEALER,
+    zmq.PAIR: zmq.PAIR,
 }
 
 
-def reader(sockets: SocketManager, verb: str) -> Callable[[], Any]:
+def reader(sockets: SocketManager, verb: str) -> Callable[..., Any]:
     """Return what calls the verb and gives the data of what it returns."""
-    method = getattr(sockets, verb.split()[0])
-    if "recv_event" in verb or "recv_from" in verb:
-        return lambda: method("in", timeout=LONG).data
-    return lambda: method("in", timeout=LONG)
+
+    def read(wanted: Any = None) -> Any:
+        received = getattr(sockets, verb.split()[0])("in", timeout=LONG, type=wanted)
+        return received.data if isinstance(received, Event | Envelope) else received
+
+    return read
 
 
 def listening(sockets: SocketManager, kind: int, **options: Any) -> str:
@@ -135,11 +156,35 @@ def listening(sockets: SocketManager, kind: int, **options: Any) -> str:
     return sockets.bind_to_random_port("in", zmq.POLLIN, "tcp://127.0.0.1")[1]
 
 
+class Peers:
+    """Bare pyzmq sockets, kept until the test is over."""
+
+    def __init__(self) -> None:
+        self.context: zmq.Context[Any] = zmq.Context()
+        self.sockets: list[zmq.Socket[bytes]] = []
+
+    def connect(self, kind: int, address: str) -> zmq.Socket[bytes]:
+        """Return a connected socket."""
+        peer: zmq.Socket[bytes] = self.context.socket(kind)
+        self.sockets.append(peer)
+        peer.sndtimeo = peer.rcvtimeo = int(LONG * 1000)
+        peer.connect(address)
+        return peer
+
+    def connect_to(self, sockets: SocketManager) -> zmq.Socket[bytes]:
+        """Return a peer of the socket "in"; a publisher knows already that somebody listens."""
+        kind = zmq.SocketType(sockets.get_by_name("in").type)
+        peer = self.connect(PEERS[kind], sockets.endpoints("in")[0])
+        while kind in (zmq.SUB, zmq.XSUB) and not peer.poll(10):
+            sockets.engage(0)  # a bound subscriber greets who has come when it is used
+        return peer
+
+
 @pytest.fixture
-def context() -> Iterator[zmq.Context[Any]]:
-    context: zmq.Context[Any] = zmq.Context()
-    yield context
-    context.destroy(linger=0)
+def peers() -> Iterator[Peers]:
+    peers = Peers()
+    yield peers
+    peers.context.destroy(linger=0)
 
 
 @pytest.fixture(params=CODECS)
@@ -154,23 +199,11 @@ def sockets(codec: str) -> Iterator[SocketManager]:
         yield sockets
 
 
-def connected(context: zmq.Context[Any], kind: int, address: str) -> zmq.Socket[bytes]:
-    """Return a bare peer; a publisher has heard of the subscription."""
-    peer: zmq.Socket[bytes] = context.socket(kind)
-    peer.sndtimeo = peer.rcvtimeo = int(LONG * 1000)
-    peer.connect(address)
-    if kind == zmq.XPUB:
-        peer.recv()
-    return peer
-
-
 @pytest.fixture(params=WAYS)
-def wire(
-    request: pytest.FixtureRequest, sockets: SocketManager, codec: str, context: zmq.Context[Any]
-) -> Wire:
-    here, there, head, topic, frames = WAYS[request.param]
-    peer = connected(context, there, listening(sockets, here))
-    read = reader(sockets, request.param)
+def wire(request: pytest.FixtureRequest, sockets: SocketManager, codec: str, peers: Peers) -> Wire:
+    kind, head, topic, frames = WAYS[request.param]
+    listening(sockets, kind)
+    peer, read = peers.connect_to(sockets), reader(sockets, request.param)
     return Wire(sockets, peer, resolve(codec), read, head, topic, frames)
 
 
@@ -209,25 +242,21 @@ def test_empty_frames_are_an_error_and_the_next_message_is_read(wire: Wire) -> N
         assert wire.read() == GOOD
 
 
-def test_what_does_not_fit_the_type_is_an_error_and_the_next_message_is_read(
-    wire: Wire, codec: str
-) -> None:
-    wrong = resolve(codec).pack({"next": 5})
-    verb = next(n for n in WAYS if wire.sockets and WAYS[n][0] == wire.sockets.get_by_name("in").type)
-    receive = getattr(wire.sockets, verb.split()[0])
-    wire.send(*wire.head, wrong if isinstance(wrong, bytes) else wrong.encode())
+def test_what_does_not_fit_the_type_is_an_error_and_the_next_message_is_read(wire: Wire) -> None:
+    wire.send(*wire.head, packed(wire.codec, {"next": 5}))
     wire.send_good()
     with pytest.raises(DeserializationError, match=r"\$\[") as caught:
-        receive("in", timeout=LONG, type=dict[str, str])
+        wire.read(dict[str, str])
     assert (caught.value.name, caught.value.topic) == ("in", wire.topic)
-    assert wire.read() == GOOD
+    assert wire.read(dict[str, str]) == GOOD
 
 
 @pytest.mark.parametrize("verb", ["recv_event", "recv_event_safe"])
 def test_a_topic_that_is_not_text_is_an_error_and_the_next_event_is_read(
-    sockets: SocketManager, codec: str, context: zmq.Context[Any], verb: str
+    sockets: SocketManager, codec: str, peers: Peers, verb: str
 ) -> None:
-    peer = connected(context, zmq.XPUB, listening(sockets, zmq.SUB))
+    listening(sockets, zmq.SUB)
+    peer = peers.connect_to(sockets)
     wire = Wire(sockets, peer, resolve(codec), reader(sockets, verb), [b"top"], None, [])
     for topic in (b"\xff\xfe", b"\xc3", b"\xed\xa0\x80", b"\xc0\x80"):
         wire.send(topic, wire.good)
@@ -239,9 +268,10 @@ def test_a_topic_that_is_not_text_is_an_error_and_the_next_event_is_read(
 
 
 def test_a_server_that_got_a_bad_request_can_answer_and_read_the_next(
-    sockets: SocketManager, codec: str, context: zmq.Context[Any]
+    sockets: SocketManager, codec: str, peers: Peers
 ) -> None:
-    peer = connected(context, zmq.REQ, listening(sockets, zmq.REP))
+    listening(sockets, zmq.REP)
+    peer = peers.connect_to(sockets)
     wire = Wire(sockets, peer, resolve(codec), reader(sockets, "recv"), [], None, [])
     for raw in BAD[codec].values():
         wire.send(raw)
@@ -260,11 +290,12 @@ def test_a_server_that_got_a_bad_request_can_answer_and_read_the_next(
 def test_a_subscription_goes_on_after_every_bad_message(
     sockets: SocketManager,
     codec: str,
-    context: zmq.Context[Any],
+    peers: Peers,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    peer = connected(context, zmq.XPUB, listening(sockets, zmq.SUB))
-    good = resolve(codec).pack(GOOD)
+    listening(sockets, zmq.SUB)
+    peer = peers.connect_to(sockets)
+    good = packed(resolve(codec), GOOD)
     bad = [[b"top", raw] for raw in BAD[codec].values()]
     bad += [[good] * 1, [good] * 3, [good] * 1000, [b""], [b"", b""], [b"\xff\xfe", good]]
     errors: list[DeserializationError] = []
@@ -278,7 +309,6 @@ def test_a_subscription_goes_on_after_every_bad_message(
             error = errors[-1]
             assert error.name == "in"
             assert error.raw in b"".join(frames)
-            assert error.raw or not b"".join(frames)
     events.close()
     assert [record.levelno for record in caplog.records] == [logging.ERROR] * len(bad)
     assert all("'in'" in record.getMessage() for record in caplog.records)
@@ -286,9 +316,10 @@ def test_a_subscription_goes_on_after_every_bad_message(
 
 
 def test_bad_messages_alone_do_not_starve_keep_polling(
-    sockets: SocketManager, codec: str, context: zmq.Context[Any]
+    sockets: SocketManager, codec: str, peers: Peers
 ) -> None:
-    peer = connected(context, zmq.XPUB, listening(sockets, zmq.SUB))
+    listening(sockets, zmq.SUB)
+    peer = peers.connect_to(sockets)
     errors: list[DeserializationError] = []
     for _ in range(20):
         peer.send_multipart([b"top", BAD[codec]["truncated"]])
@@ -300,11 +331,12 @@ def test_bad_messages_alone_do_not_starve_keep_polling(
 
 
 def test_a_log_line_about_a_bad_message_is_no_longer_than_a_person_reads(
-    sockets: SocketManager, codec: str, context: zmq.Context[Any], caplog: pytest.LogCaptureFixture
+    sockets: SocketManager, codec: str, peers: Peers, caplog: pytest.LogCaptureFixture
 ) -> None:
-    peer = connected(context, zmq.XPUB, listening(sockets, zmq.SUB))
+    listening(sockets, zmq.SUB)
+    peer = peers.connect_to(sockets)
     peer.send_multipart([b"t" * 1_000_000, BAD[codec]["truncated"]])
-    peer.send_multipart([b"top", resolve(codec).pack(GOOD)])
+    peer.send_multipart([b"top", packed(resolve(codec), GOOD)])
     with caplog.at_level(logging.ERROR):
         assert next(sockets.subscribe("in", timeout=LONG)) == ("top", GOOD)
     assert max(len(record.getMessage()) for record in caplog.records) < 2000
@@ -329,21 +361,6 @@ def ready(kind: int) -> bytes:
 
 def noise(size: int, seed: int) -> bytes:
     return random.Random(seed).randbytes(size)
-
-
-PEERS = {
-    zmq.PULL: zmq.PUSH,
-    zmq.PUSH: zmq.PULL,
-    zmq.SUB: zmq.XPUB,
-    zmq.XSUB: zmq.XPUB,
-    zmq.PUB: zmq.SUB,
-    zmq.XPUB: zmq.SUB,
-    zmq.REP: zmq.REQ,
-    zmq.REQ: zmq.REP,
-    zmq.ROUTER: zmq.DEALER,
-    zmq.DEALER: zmq.DEALER,
-    zmq.PAIR: zmq.PAIR,
-}
 
 
 def garbage(kind: int) -> dict[str, bytes]:
@@ -378,11 +395,8 @@ def stranger(address: str, said: bytes) -> socket.socket:
     """Connect with plain TCP and say something."""
     host, port = address.removeprefix("tcp://").split(":")
     connection = socket.create_connection((host, int(port)), LONG)
-    with connection.makefile("wb", buffering=0) as writer:
-        try:
-            writer.write(said)
-        except ConnectionError:
-            pass  # thrown out already
+    with suppress(ConnectionError):  # thrown out already
+        connection.sendall(said)
     return connection
 
 
@@ -396,7 +410,14 @@ def exchange(sockets: SocketManager, kind: int, peer: zmq.Socket[bytes]) -> None
     else:
         peer.send_multipart([b"top", GOOD_JSON] if kind in (zmq.SUB, zmq.XSUB) else [GOOD_JSON])
         verb = {zmq.SUB: "recv_event", zmq.XSUB: "recv_event", zmq.ROUTER: "recv_from"}
-        assert reader(sockets, verb.get(zmq.SocketType(kind), "recv"))() == GOOD
+        assert first_good(reader(sockets, verb.get(zmq.SocketType(kind), "recv"))) == GOOD
+
+
+def first_good(read: Callable[[], Any]) -> Any:
+    """Read on after what strangers sent, where that was a message."""
+    while True:
+        with suppress(DeserializationError):
+            return read()
 
 
 GOOD_JSON = b'{"next": "good one"}'
@@ -415,29 +436,27 @@ def thrown_out(connection: socket.socket) -> bool:
     """Wait until the other side has ended the connection."""
     connection.settimeout(LONG)
     try:
-        while connection.recv(4096):
-            pass
-    except ConnectionError:
-        pass
+        with suppress(ConnectionError):
+            while connection.recv(4096):
+                pass
     except TimeoutError:
         return False
     return True
 
 
 @pytest.mark.parametrize("kind", PEERS, ids=lambda kind: kind.name)
-def test_strangers_do_not_keep_a_socket_from_serving(
-    kind: zmq.SocketType, context: zmq.Context[Any]
-) -> None:
+def test_strangers_do_not_keep_a_socket_from_serving(kind: zmq.SocketType, peers: Peers) -> None:
     with SocketManager(linger=0, timeout=LONG) as sockets:
         where = listening(sockets, kind)
         if kind == zmq.XSUB:
             sockets.recv_event_safe("in", "top", timeout=0)
         for said in garbage(kind).values():
             with stranger(where, said) as connection:
-                connection.shutdown(socket.SHUT_WR)
+                with suppress(OSError):  # thrown out already
+                    connection.shutdown(socket.SHUT_WR)
                 assert thrown_out(connection)
         with stranger(where, GREETING[:10]), stranger(where, GREETING), stranger(where, b""):
-            peer = connected(context, PEERS[kind], where)
+            peer = peers.connect_to(sockets)
             if kind in (zmq.PUB, zmq.XPUB):
                 peer.setsockopt(zmq.SUBSCRIBE, b"")
             exchange(sockets, kind, peer)
@@ -445,11 +464,11 @@ def test_strangers_do_not_keep_a_socket_from_serving(
 
 @pytest.mark.parametrize("kind", [zmq.PULL, zmq.SUB, zmq.ROUTER], ids=lambda kind: kind.name)
 def test_strangers_who_come_while_messages_flow_spoil_none_of_them(
-    kind: zmq.SocketType, context: zmq.Context[Any]
+    kind: zmq.SocketType, peers: Peers
 ) -> None:
     with SocketManager(linger=0, timeout=LONG) as sockets:
         where = listening(sockets, kind)
-        peer = connected(context, PEERS[kind], where)
+        peer = peers.connect_to(sockets)
         for seed in range(60):
             said = (GREETING + ready(PEERS[kind]))[: seed * 2] + noise(200, seed)
             with stranger(where, said):
@@ -459,27 +478,20 @@ def test_strangers_who_come_while_messages_flow_spoil_none_of_them(
 # Sizes
 
 
-def oversize_peers(
-    context: zmq.Context[Any], address: str
-) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]]:
-    return connected(context, zmq.PUSH, address), connected(context, zmq.PUSH, address)
-
-
 @pytest.mark.parametrize("scope", ["manager", "socket"])
-def test_a_peer_that_exceeds_the_size_is_dropped_and_others_go_on(
-    context: zmq.Context[Any], scope: str
-) -> None:
+def test_a_peer_that_exceeds_the_size_is_dropped_and_others_go_on(peers: Peers, scope: str) -> None:
     whole = {"max_message_size": 1000 if scope == "manager" else 5}
     single = {} if scope == "manager" else {"max_message_size": 1000}
     with SocketManager(linger=0, timeout=LONG, **whole) as sockets:
         where = listening(sockets, zmq.PULL, **single)
-        hostile, friend = oversize_peers(context, where)
+        hostile, friend = (peers.connect(zmq.PUSH, where) for _ in range(2))
         monitor = hostile.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         friend.send(b'"%s"' % (b"x" * 998))
         assert sockets.recv("in") == "x" * 998
         hostile.send(b'"%s"' % (b"x" * 999))
         assert monitor.poll(int(LONG * 1000)), "it was not disconnected"
         hostile.disable_monitor()
+        monitor.close()
         friend.send(GOOD_JSON)
         assert sockets.recv("in") == GOOD
         assert sockets.recv_safe("in", timeout=0) is None
@@ -487,21 +499,19 @@ def test_a_peer_that_exceeds_the_size_is_dropped_and_others_go_on(
 
 
 @pytest.mark.parametrize("size", [1001, 2**31, HUGE, 2**64 - 1])
-def test_a_size_that_is_merely_claimed_is_enough_to_be_dropped(
-    context: zmq.Context[Any], size: int
-) -> None:
+def test_a_size_that_is_merely_claimed_is_enough_to_be_dropped(peers: Peers, size: int) -> None:
     with SocketManager(linger=0, timeout=LONG, max_message_size=1000) as sockets:
         where = listening(sockets, zmq.PULL)
         with stranger(where, GREETING + ready(zmq.PUSH) + long_frame(2, size)) as connection:
             assert thrown_out(connection)
-        connected(context, zmq.PUSH, where).send(GOOD_JSON)
+        peers.connect(zmq.PUSH, where).send(GOOD_JSON)
         assert sockets.recv("in") == GOOD
 
 
 # The process that receives: many claims, then one good message. Its memory must not follow claims.
 CLAIMED = """
 import resource, sys, zmq
-from agentzero import SocketManager
+from agentzero import Envelope, Event, SocketManager
 from agentzero.errors import DeserializationError
 
 codec, space = sys.argv[1], int(sys.argv[2])
@@ -526,20 +536,17 @@ print(bad, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in KiB there")
 @pytest.mark.parametrize("space", [0, 2**31], ids=["unlimited", "2 GiB of addresses"])
-def test_memory_does_not_follow_what_messages_claim(
-    codec: str, context: zmq.Context[Any], space: int
-) -> None:
+def test_memory_does_not_follow_what_messages_claim(codec: str, peers: Peers, space: int) -> None:
     raws = [raw for name, raw in BAD[codec].items() if "lying" in name or "truncated" in name]
     with running("-c", CLAIMED, codec, str(space)) as process:
         where = process.line()
         shaken = GREETING + ready(zmq.PUSH)
         claims = [shaken + long_frame(2, size) for size in (2**30, 2**33, 2**40, HUGE)]
         strangers = [stranger(where, said) for said in claims * 5]
-        peer = connected(context, zmq.PUSH, where)
+        peer = peers.connect(zmq.PUSH, where)
         for raw in raws * 20:
             peer.send(raw)
-        packed = resolve(codec).pack(GOOD)
-        peer.send(packed if isinstance(packed, bytes) else packed.encode())
+        peer.send(packed(resolve(codec), GOOD))
         ended = process.end(START)
         for connection in strangers:
             connection.close()

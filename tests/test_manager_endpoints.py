@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket as network
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -229,9 +230,9 @@ def test_nobody_listens_on_an_address_that_was_unbound(
 
 def test_letting_go_of_what_was_never_there_is_an_error(sockets: SocketManager) -> None:
     sockets.create("socket", zmq.PULL)
-    with pytest.raises(SocketConnectError, match="'socket'.*'inproc://nowhere'"):
+    with pytest.raises(SocketConnectError, match=r"'socket'.*'inproc://nowhere'"):
         sockets.disconnect("socket", "inproc://nowhere")
-    with pytest.raises(SocketBindError, match="'socket'.*'inproc://nowhere'"):
+    with pytest.raises(SocketBindError, match=r"'socket'.*'inproc://nowhere'"):
         sockets.unbind("socket", "inproc://nowhere")
 
 
@@ -246,10 +247,8 @@ def test_a_connection_comes_back_with_its_peer(sockets: SocketManager, peer: Mak
     with SocketManager(linger=0) as others:
         others.create("in", zmq.PULL)
         while "in" in others and not others.endpoints("in"):
-            try:
+            with suppress(SocketBindError):  # the closed socket's port takes a moment
                 others.bind("in", address)
-            except SocketBindError as error:  # the closed socket's port takes a moment
-                assert "in use" in str(error)
         got = others.recv_safe("in", timeout=0)
         while got is None:
             sockets.send("out", "second")

@@ -220,7 +220,7 @@ def test_an_unreadable_message_does_not_end_the_loop(
         pub.send_multipart(message)
     assert next(events) == ("good", 1)
     events.close()
-    assert [error.raw for error in errors] == [b"{", b"a12", b"alone", b"\xff"]
+    assert [error.raw for error in errors] == [b"{", b"a12", b"alone", b"\xff1"]
     assert [error.topic for error in errors] == ["a", None, None, None]
     assert {error.name for error in errors} == {"in"}
     assert sockets.stats("in").undecodable == 4
@@ -234,7 +234,7 @@ def test_an_unreadable_event_is_an_error_of_the_strict_verb(
     for verb in (everything.recv_event, everything.recv_event_safe):
         everything.send_multipart("out", [b"topic", b"{"])
         everything.publish("out", "topic", "good")
-        with pytest.raises(DeserializationError, match="'topic'.*'in'"):
+        with pytest.raises(DeserializationError, match=r"'topic'.*'in'"):
             verb("in")
         assert verb("in") == ("topic", "good")
 

@@ -27,9 +27,7 @@ def address(sockets: SocketManager) -> str:
 
 
 @pytest.mark.parametrize("kind", [zmq.REQ, zmq.DEALER])
-def test_an_answer_reaches_whoever_asked(
-    sockets: SocketManager, address: str, kind: int
-) -> None:
+def test_an_answer_reaches_whoever_asked(sockets: SocketManager, address: str, kind: int) -> None:
     for name in ("one", "two"):
         sockets.ensure_and_connect(name, kind, address)
         sockets.send(name, f"from {name}")

@@ -25,7 +25,11 @@ Make = Callable[..., Any]
 ITEMS = [{"topic": "grüße", "times": 3}, [1, 2.5, None, True], "text", 0, "", [], {}, False]
 
 READ = {"json": json.loads, "msgpack": msgpack.unpackb, "cbor": cbor2.loads}
-WRITE = {"json": lambda item: json.dumps(item).encode(), "msgpack": msgpack.packb, "cbor": cbor2.dumps}
+WRITE = {
+    "json": lambda item: json.dumps(item).encode(),
+    "msgpack": msgpack.packb,
+    "cbor": cbor2.dumps,
+}
 
 
 @pytest.fixture
@@ -49,9 +53,7 @@ def test_the_safe_verbs_work_with_every_serializer(coded: SocketManager) -> None
         assert coded.recv_safe("in") == item
 
 
-def test_send_is_one_frame_that_a_bare_peer_can_read(
-    manager: Make, peer: Make, codec: str
-) -> None:
+def test_send_is_one_frame_that_a_bare_peer_can_read(manager: Make, peer: Make, codec: str) -> None:
     sockets = manager(serialization_backend=codec)
     sockets.ensure_and_bind("out", zmq.PUSH, "tcp://127.0.0.1:*")
     pull = peer(zmq.PULL, connect=sockets.endpoints("out")[0])
@@ -151,9 +153,9 @@ def test_a_reply_before_its_request_is_an_error_and_no_wait(
     sockets: SocketManager, link: Make
 ) -> None:
     link(sockets, ("server", zmq.REP), ("client", zmq.REQ))
-    with pytest.raises(AgentZeroSocketError, match="'server'.*receives and sends in turn"):
+    with pytest.raises(AgentZeroSocketError, match=r"'server'.*receives and sends in turn"):
         sockets.send_safe("server", 1)
-    with pytest.raises(AgentZeroSocketError, match="'client'.*sends and receives in turn"):
+    with pytest.raises(AgentZeroSocketError, match=r"'client'.*sends and receives in turn"):
         sockets.recv_safe("client")
 
 
@@ -230,3 +232,17 @@ def test_multipart_verbs_wait_and_time_out_as_the_others(
     sockets.ensure_and_connect("out", zmq.PUSH, "inproc://raw")
     sockets.send_multipart("out", [b"1", b"2"])
     assert received.result() == [b"1", b"2"]
+
+
+@pytest.mark.parametrize("timeout", [0, 0.05, None])
+def test_receiving_out_of_turn_is_an_error_also_after_a_reply_that_was_waited_for(
+    sockets: SocketManager, link: Make, spawn: Make, waiting: Make, timeout: float | None
+) -> None:
+    link(sockets, ("server", zmq.REP), ("client", zmq.REQ))
+    sockets.send("client", 1)
+    reply = spawn(sockets.recv, "client")
+    waiting(sockets, "client")
+    sockets.send("server", sockets.recv("server"))
+    assert reply.result() == 1
+    with pytest.raises(AgentZeroSocketError, match="sends and receives in turn"):
+        sockets.recv("client", timeout=timeout)

@@ -68,8 +68,8 @@ def test_ctrl_c_ends_a_wait_and_the_socket_still_works(backend: str, wait: str) 
             pass
         process.interrupt()
         ended = process.end(START)
-    assert ended.out.split() == ["interrupted", "works"], ended.err
-    assert (ended.code, ended.err) == (0, "")
+    # What gevent's hub says on stderr about Ctrl-C is its own.
+    assert (ended.out.split(), ended.code) == (["interrupted", "works"], 0), ended.err
 
 
 def asleep(pid: int) -> bool:
@@ -136,9 +136,12 @@ def test_a_forked_child_is_told_and_its_parent_goes_on(backend: str) -> None:
     if backend == "gevent":
         pytest.importorskip("gevent")
     text = """
+        if sys.argv[1] == "gevent":
+            import gevent.os
         sockets.send("out", "before")
-        child = os.fork()
+        child = gevent.os.fork() if sys.argv[1] == "gevent" else os.fork()
         if not child:
+            signal.alarm(10)
             refused = 0
             for verb in (
                 lambda: sockets.send("out", "from the child"),

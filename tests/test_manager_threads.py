@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 import zmq
 
-from agentzero import SocketManager
+from agentzero import SocketManager, steps
 from agentzero.errors import AgentZeroSocketError, SocketAlreadyExists, SocketClosed
 
 Make = Callable[..., Any]
@@ -115,10 +116,8 @@ def test_sockets_come_and_go_while_others_engage(
     def engage() -> int:
         rounds = 0
         while not over.is_set():
-            try:
+            with suppress(SocketClosed):
                 sockets.engage(1)
-            except SocketClosed:
-                pass
             rounds += 1
             backend.pause(0)
         return rounds
@@ -144,36 +143,21 @@ def test_sockets_come_and_go_while_others_engage(
     assert sockets.engage(0) == {}
 
 
-def test_engage_goes_through_the_registrations_while_bind_adds_to_them() -> None:
-    """Each step of one under each step of the other: whoever iterates must hold the lock."""
-    with SocketManager(backend="threads", linger=0) as sockets:
-        for number in range(3):
-            sockets.get_or_create(f"first-{number}", zmq.PULL, zmq.POLLIN)
-        sockets.create("late", zmq.PULL)
-        channel = sockets._channels["first-0"]
-        bound = threading.Event()
+def test_engage_goes_through_the_registrations_while_bind_adds_to_them(
+    manager: Make, spawn: Make
+) -> None:
+    sockets = manager()
 
-        class Slow:
-            """A socket that has another thread bind while somebody looks at it."""
+    def bind() -> None:
+        for number in range(300):
+            sockets.create(f"late-{number}", zmq.PULL)
+            sockets.bind(f"late-{number}", f"inproc://late-{number}", zmq.POLLIN)
 
-            @property
-            def closed(self) -> bool:
-                if not bound.is_set():
-                    thread = threading.Thread(target=bind, daemon=True)
-                    thread.start()
-                    thread.join(0.5)  # it ends before, unless it has to wait for the lock
-                return False
-
-        def bind() -> None:
-            sockets.bind("late", "inproc://late", zmq.POLLIN)
-            bound.set()
-
-        real, channel.socket = channel.socket, Slow()
-        try:
-            assert sockets._polled()
-        finally:
-            channel.socket = real
-        assert bound.wait(20)
+    binding = [spawn(bind)]
+    while not all(task.done() for task in binding):
+        assert sockets.engage(0) == {}
+    binding[0].result()
+    assert len(sockets._polled()) == 300
 
 
 def test_one_closes_all_while_others_work(manager: Make, spawn: Make, waiting: Make) -> None:
@@ -231,3 +215,40 @@ def test_native_threads_with_hubs_of_their_own_share_a_manager() -> None:
         for thread in threads:
             thread.join(20)
         assert sorted(received) == list(range(300))
+
+
+def test_a_native_thread_is_woken_though_another_threads_hub_made_its_socket(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A green socket watches its own fd, and so eats the edges that others wait for."""
+    gevent = pytest.importorskip("gevent")
+    for name in ("FIRST_NAP", "LONGEST_NAP"):
+        monkeypatch.setattr(steps, name, 5.0)
+    late: list[int] = []
+    with SocketManager(backend="gevent", linger=0) as sockets, zmq.Context() as context:
+        sockets.ensure_and_bind("in", zmq.PULL, "tcp://127.0.0.1:*")
+        received, over = threading.Event(), threading.Event()
+
+        def receive() -> None:
+            while sockets.recv("in"):
+                received.set()
+            gevent.get_hub().destroy()
+
+        def send() -> None:
+            with context.socket(zmq.PUSH) as push:
+                push.connect(sockets.endpoints("in")[0])
+                for number in range(100):
+                    received.clear()
+                    push.send(b"1")
+                    if not received.wait(4):
+                        late.append(number)
+                        break
+                push.send(b"0")
+                over.set()
+
+        threads = [threading.Thread(target=receive), threading.Thread(target=send)]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            gevent.sleep(0.001)
+    assert late == []

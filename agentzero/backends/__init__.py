@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 import sys
 from types import ModuleType
 from typing import Any
@@ -21,10 +22,14 @@ __all__ = [
     "available",
     "resolve",
     "resolve_async",
+    "socket_class",
 ]
 
 # Which backend suits which flavour of pyzmq.
 BY_FLAVOUR = {"zmq": "threads", "zmq.green": "gevent", "zmq.asyncio": "asyncio"}
+
+# What is handed out where a flavour's own sockets would disturb those who wait.
+SOCKET_CLASSES = {"zmq.green": "agentzero.green:Socket"}
 
 _catalogue = Catalogue("backend", sys.modules[__name__])
 
@@ -96,6 +101,18 @@ def resolve_async(
         raise PluginError(f"backend {backend.name!r} is for SocketManager, which is not awaited")
     _check_flavour(zmq, "zmq.green", "SocketManager")
     return backend
+
+
+def socket_class(zmq: ModuleType) -> type:
+    """The class of the sockets to hand out for a flavour of pyzmq.
+
+    >>> import zmq
+    >>> socket_class(zmq) is zmq.Socket
+    True
+    """
+    replaced = SOCKET_CLASSES.get(zmq.__name__)
+    chosen: type = pkgutil.resolve_name(replaced) if replaced else zmq.Socket
+    return chosen
 
 
 def _made(spec: Backend | AsyncBackend | str) -> Backend | AsyncBackend:

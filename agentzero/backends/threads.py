@@ -7,6 +7,7 @@ import math
 import select
 import socket
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -47,7 +48,8 @@ class ThreadWaiter:
     """One thread's place to wait at; `close` returns it to the pool, its sockets still open."""
 
     def __init__(self, pool: deque[ThreadWaiter]) -> None:
-        self._pool = pool
+        # Weak, or both would live on until the garbage collector finds them.
+        self._pool = weakref.ref(pool)
         self._ours, self._theirs = socket.socketpair()
         self._ours.setblocking(False)
         self._theirs.setblocking(False)
@@ -67,7 +69,9 @@ class ThreadWaiter:
             self._ours.recv(4096)
 
     def close(self) -> None:
-        self._pool.append(self)
+        pool = self._pool()
+        if pool is not None:
+            pool.append(self)
 
     def __del__(self) -> None:
         self._ours.close()

@@ -10,7 +10,7 @@ import json
 import sys
 import time
 from collections import Counter
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
 
 import zmq
@@ -67,7 +67,7 @@ def overtaken(mine: list[list[int]]) -> int:
     """How many messages came before one that the same sender had sent earlier."""
     by_sender = groupby(sorted(mine, key=lambda message: message[0]), lambda message: message[0])
     numbers = [[number for _, number in messages] for _, messages in by_sender]
-    return sum(a > b for one in numbers for a, b in zip(one, one[1:], strict=False))
+    return sum(a > b for one in numbers for a, b in pairwise(one))
 
 
 if __name__ == "__main__":

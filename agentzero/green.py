@@ -1,0 +1,60 @@
+"""The zmq.green socket that managers hand out: it watches its file descriptor only while it waits.
+
+One of pyzmq's own watches all the time, from the hub that made it: it would touch the socket behind
+the lock of its channel, and eat the edges that others wait for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import zmq.green
+
+__all__ = ["Socket"]
+
+if TYPE_CHECKING:
+
+    class GreenSocket(zmq.Socket[bytes]):
+        """What pyzmq does not say of its own."""
+
+        _state_event: Any
+        _Socket__state_changed: Any
+
+        def _wait_read(self) -> None: ...
+
+        def _wait_write(self) -> None: ...
+
+else:
+    GreenSocket = zmq.green.Socket
+
+
+class Socket(GreenSocket):
+    """A socket whose own `recv` and `send` let other greenlets run while they wait.
+
+    >>> import zmq.green
+    >>> issubclass(Socket, zmq.green.Socket)
+    True
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._state_event.stop()
+
+    def _wait_read(self) -> None:
+        with self._watching():
+            super()._wait_read()
+
+    def _wait_write(self) -> None:
+        with self._watching():
+            super()._wait_write()
+
+    @contextmanager
+    def _watching(self) -> Iterator[None]:
+        watcher = self._state_event
+        watcher.start(self._Socket__state_changed)
+        try:
+            yield
+        finally:
+            watcher.stop()
