@@ -15,7 +15,7 @@ from agentzero.backends import AsyncBackend
 from agentzero.base import BaseManager, always, check_callable, subscribe_to
 from agentzero.books import DEFAULT_POLLING_TIMEOUT, DEFAULT_TIMEOUT_IN_SECONDS, checked_mask
 from agentzero.channel import POLLIN, POLLOUT, Channel, Message
-from agentzero.deadline import Deadline, checked_timeout, milliseconds
+from agentzero.deadline import Deadline, checked_timeout
 from agentzero.errors import DeserializationError, SocketTimeout
 from agentzero.events import Envelope, Event
 from agentzero.lifecycle import GRACE
@@ -107,11 +107,10 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
         >>> sockets.names()
         []
         """
-        leaving, context = self._shut()
-        if context is not None:
-            start, total = self.backend.detach, Deadline(self.linger + GRACE)
-            term = partial(context.destroy, milliseconds(self.linger))
-            await drive_async(self.backend, lambda waiter: end(waiter, start, leaving, term, total))
+        total = Deadline(self.linger + GRACE)
+        await drive_async(
+            self.backend, lambda waiter: end(waiter, self._shut, self._end, self._ended, total)
+        )
 
     # Waiting
 

@@ -10,7 +10,7 @@ import zmq
 from agentzero.books import B, Books, checked_mask
 from agentzero.channel import Channel
 from agentzero.deadline import Deadline, checked_timeout
-from agentzero.endpoints import attach, attached, detach, resolved
+from agentzero.endpoints import Endpoint, attach, attached, detach, resolved
 from agentzero.log import ZMQPubHandler
 from agentzero.messages import pack, topic_bytes
 
@@ -47,7 +47,7 @@ class BaseManager(Books[B]):
         ...     sockets.endpoints("pipe-in")
         ['inproc://pipe']
         """
-        return self._attach(socket_name, address, polling_mechanism, bound=True)
+        return self._attach(socket_name, address, polling_mechanism, bound=True)[0].socket
 
     def connect(self, socket_name: str, address: str, polling_mechanism: int | None = None) -> Any:
         """Connect a socket to an address, whether somebody is there yet or not; it may have many.
@@ -75,15 +75,17 @@ class BaseManager(Books[B]):
         ...     sockets.endpoints("jobs")
         ['tcp://localhost:6000']
         """
-        return self._attach(socket_name, address, polling_mechanism, bound=False)
+        return self._attach(socket_name, address, polling_mechanism, bound=False)[0].socket
 
-    def _attach(self, name: str, address: str, mask: int | None, *, bound: bool) -> Any:
+    def _attach(
+        self, name: str, address: str, mask: int | None, *, bound: bool
+    ) -> tuple[Channel, Endpoint]:
         channel = self._channels[name]
         if mask is not None:
             checked_mask(mask)
-        attach(channel, resolved(channel, address, bound=bound))
+        endpoint = attach(channel, resolved(channel, address, bound=bound))
         self._register(channel, mask)
-        return channel.socket
+        return channel, endpoint
 
     def bind_to_random_port(
         self,
@@ -114,8 +116,9 @@ class BaseManager(Books[B]):
         ...     address.rpartition(":")[0]
         'tcp://127.0.0.1'
         """
-        socket = self.bind(socket_name, f"{local_address}:*", polling_mechanism)
-        return socket, self._channels[socket_name].endpoints[-1].address
+        address = f"{local_address}:*"
+        channel, endpoint = self._attach(socket_name, address, polling_mechanism, bound=True)
+        return channel.socket, endpoint.address
 
     def ensure_and_bind(
         self,
@@ -199,7 +202,8 @@ class BaseManager(Books[B]):
         if mask is not None:
             checked_mask(mask)
         endpoint = resolved(f"socket {name!r}", address, bound=bound)
-        with self._lock:
+        # Not under the lock of the books: whoever holds a channel's must be able to take that.
+        with self._ensuring:
             channel, made = self._ensure(name, socket_type, None, options)
             try:
                 if not attached(channel, endpoint):

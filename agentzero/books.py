@@ -105,8 +105,11 @@ class Books(Generic[B]):
         self.max_message_size = checked_size(max_message_size)
         self.backend = backend
         self.context = self._new_context() if context is None else checked_context(context)
-        self._own_context = self.context if context is None else None
+        self._owns_context = context is None
+        self._ending = self.context if self._owns_context else None
+        self._leaving: list[Channel] = []
         self._lock = backend.lock()
+        self._ensuring = backend.lock()
         self._channels = Channels(self)
         self._registered: dict[Channel, int] = {}
         self._by_socket: dict[Any, Channel] = {}
@@ -115,7 +118,7 @@ class Books(Generic[B]):
         self._refusal = ""
         lifecycle.watch(self)
         self._disposal = weakref.finalize(
-            self, lifecycle.dispose, os.getpid(), self._channels, self._own_context, linger, backend
+            self, lifecycle.dispose, os.getpid(), self._channels, self._ending, linger, backend
         )
         self._disposal.atexit = False
 
@@ -338,7 +341,9 @@ class Books(Generic[B]):
         if name is not None:
             return self._channels[name].stats()
         with self._lock:
-            return sum((channel.stats() for channel in self._channels.values()), self._past)
+            channels, past = list(self._channels.values()), self._past
+        # Without the lock: whoever holds a channel's must be able to take it.
+        return sum((channel.stats() for channel in channels), past)
 
     # The end
 
@@ -358,44 +363,52 @@ class Books(Generic[B]):
         """
         with self._lock:
             channel = self._channels.pop(socket_name, None)
-            if channel is not None:
-                self._strike_out(channel)
-                lifecycle.close_channel(channel, self.backend.forget)
-                self._past += channel.stats()
-
-    def _strike_out(self, channel: Channel) -> None:
-        self._registered.pop(channel, None)
-        self._by_socket.pop(channel.socket, None)
-
-    def _shut(self) -> tuple[list[Channel], pyzmq.Context[Any] | None]:
-        """Close all sockets; return their channels, and the context to terminate, if any."""
+            if channel is None:
+                return
+            self._registered.pop(channel, None)
+            self._by_socket.pop(channel.socket, None)
+        lifecycle.close_channel(channel, self.backend.forget)
         with self._lock:
-            if self._refusal:
-                return [], None
-            self._refusal = "the manager was closed"
-            lifecycle.unwatch(self)
-            self._disposal.detach()
-            leaving = list(self._channels.values())
-            for name in list(self._channels):
-                self.close(name)
+            self._past += channel.stats()
+
+    def _shut(self) -> list[Channel]:
+        """Close all sockets; return their channels. It can be repeated where it is interrupted."""
+        with self._lock:
+            self._refusal = self._refusal or "the manager was closed"
+            self._leaving += [self._channels[name] for name in self._channels]
+        for name in list(self._channels):
+            self.close(name)
+        with self._lock:
             self._registered.clear()
             self._by_socket.clear()
-            return leaving, self._own_context
+        return self._leaving
+
+    def _end(self) -> None:
+        """Have the context terminated, if it is the manager's own; from here on nothing is lost."""
+        with self._lock:
+            ending, self._ending = self._ending, None
+        if ending is not None:
+            lifecycle.end_context(ending, self.linger, self.backend.detach)
+        lifecycle.unwatch(self)
+        self._disposal.detach()
+
+    def _ended(self) -> bool:
+        return not self._owns_context or self.context.closed
 
     def abandon(self) -> None:
         """Close everything at the exit of the process, which waits for the linger."""
-        with self._lock:
-            for channel in self._channels.values():
-                channel.abandon()
-        _, context = self._shut()
-        if context is not None:
-            lifecycle.end_context(context, self.linger, self.backend.detach)
+        for channel in list(self._channels.values()):
+            channel.abandon()
+        self._shut()
+        self._end()
 
     def inherited(self) -> None:
         """Refuse all work: the sockets belong to the process that this one was forked from."""
         self._refusal = "the manager was made before fork(), by another process: make a new one"
         self._disposal.detach()
-        self._lock = self.backend.lock()
+        self._lock, self._ensuring = self.backend.lock(), self.backend.lock()
         # Not closed, and kept: their owner goes on using what is behind them.
+        for channel in (*self._channels.values(), *self._leaving):
+            channel.inherit(self.backend.lock())
         self._kept, self._channels = self._channels, Channels(self)
         self._registered, self._by_socket = {}, {}

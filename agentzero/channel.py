@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Never, TypeAlias, TypeVar
 
 import zmq
@@ -33,7 +33,6 @@ SNDMORE = int(zmq.SNDMORE) | NOBLOCK
 EVENTS = int(zmq.EVENTS)
 RCVMORE = int(zmq.RCVMORE)
 
-ROUTER_NAP = 0.02  # seconds
 NEVER = 2**62
 
 WRONG_STATE = {
@@ -146,18 +145,27 @@ class Channel:
             return True
 
     def _send_frames(self, frames: Sequence[Any]) -> None:
-        flags = [SNDMORE] * (len(frames) - 1) + [NOBLOCK]
-        rest = zip(frames, flags, strict=True)
-        try:
-            for frame, flag in rest:
-                self._send(frame, flag)
-        except zmq.ZMQError:
-            raise
-        except BaseException:
-            # Ctrl-C between two frames: the half message would swallow the next one.
-            for frame, flag in rest:
-                self._send(frame, flag)
-            raise
+        interrupted: BaseException | None = None
+        last = len(frames) - 1
+        for number, frame in enumerate(frames):
+            try:
+                self._send(frame, NOBLOCK if number == last else SNDMORE)
+            except zmq.ZMQError:
+                if 0 < number < last:
+                    self._end_dropping()
+                if interrupted is None:
+                    raise
+                break
+            except BaseException as error:
+                # Ctrl-C between two frames: the half message would swallow the next one.
+                interrupted = error
+        if interrupted is not None:
+            raise interrupted
+
+    def _end_dropping(self) -> None:
+        # The peer went in mid-message: libzmq drops what follows, up to a last frame.
+        with suppress(zmq.ZMQError):
+            self._send(b"", NOBLOCK)
 
     def try_recv(self) -> Message | None:
         """Take a message; return its frame, or a list where it has several, or None for "again".
@@ -177,6 +185,8 @@ class Channel:
             except BaseException:
                 # Ctrl-C between two frames: the rest would be read as the next message.
                 self._drop_rest()
+                if self._waiters:
+                    self._pass_on()
                 raise
             self.received += 1
             self.received_bytes += len(message) if type(message) is bytes else size(message)
@@ -209,10 +219,11 @@ class Channel:
             self._recv(NOBLOCK)
 
     def _again(self, error: zmq.ZMQError, doing: str) -> None:
+        # What fails has eaten the edge all the same.
+        if self._waiters and not self.gone(error):
+            self._pass_on()
         if not isinstance(error, zmq.Again):
             raise self.explained(error, doing) from error
-        if self._waiters:
-            self._pass_on()
 
     @staticmethod
     def gone(error: zmq.ZMQError) -> bool:
@@ -237,7 +248,6 @@ class Channel:
             try:
                 yield self.socket
             finally:
-                # What fails has eaten the edge all the same.
                 if self._waiters:
                     self._pass_on()
 
@@ -271,8 +281,8 @@ class Channel:
             events = self._events()
             if events & mask and (result := attempt()) is not None:
                 return result
-            # A ROUTER's POLLOUT is always on, also while the peer in question has no room: to be
-            # woken by it would be to be woken for ever.
+            # POLLOUT is on, and yet there is no room: of a ROUTER for the peer in question, of an
+            # XPUB that may not drop. To be woken by it would be to be woken for ever.
             self._arm(waiter, mask & ~events)
             self._quiet = bool(mask & POLLIN)
             return None
@@ -286,9 +296,9 @@ class Channel:
                 self._arm(waiter, mask)
             return events
 
-    def longest_nap(self, mask: int, longest: float) -> float:
-        """Return how long a single wait for `mask` may last, given that `longest` is wanted."""
-        return longest
+    def is_blind(self, waiter: Wakeable) -> bool:
+        """Return whether nothing tells that `waiter` can go on, so that it has to ask."""
+        return self._waiters.get(waiter) == 0
 
     def disarm(self, waiter: Wakeable) -> None:
         """Forget `waiter`, and let another go on if there is something left to do.
@@ -323,21 +333,29 @@ class Channel:
         # Every operation may have eaten the one edge that the others wait for.
         events = self._events()
         for waiter, mask in list(self._waiters.items()):
-            if events & mask:
-                del self._waiters[waiter]
+            if events & mask and self._waiters.pop(waiter, None) is not None:
                 waiter.wake()
                 events &= ~mask
 
     def close(self) -> None:
         """Close the socket and wake its waiters: they get SocketClosed. Twice is harmless."""
         with self.lock:
-            self.closed = True
-            self._send = self._recv = self._get = refuse
+            if not self.closed:
+                self.closed = True
+                self._send = self._recv = self._get = refuse
             for waiter in self._waiters:
                 waiter.wake()
             self._waiters.clear()
             if not self._attending:
                 self.socket.close()
+
+    def inherit(self, lock: Lock) -> None:
+        """Refuse all work in a forked process, where the parent's socket does not work."""
+        self.lock = lock
+        self.closed = True
+        self._send = self._recv = self._get = refuse
+        self._waiters.clear()
+        self._attending.clear()
 
     @property
     def released(self) -> bool:
@@ -345,7 +363,7 @@ class Channel:
         return self.closed and not self._attending
 
     def abandon(self) -> None:
-        """Close the socket while the process ends; the daemon threads that wait end without a word."""
+        """Close the socket at the exit; daemon threads that wait on it end without a word."""
         with self.lock:
             self.closed = True
             self._send = self._recv = self._get = end_thread
@@ -366,14 +384,10 @@ class Channel:
 
 
 class RouterChannel(Channel):
-    """A ROUTER: what is sent has a receiver, and whether that one has room is known by trying."""
+    """A ROUTER, where whatever is sent names its receiver."""
 
     __slots__ = ()
 
     def try_send(self, frame: bytes) -> bool | None:
         """Refuse: libzmq would take the frame for an identity, and drop it without a word."""
         raise AgentZeroSocketError(f"{self} sends with send_to, which names the receiver")
-
-    def longest_nap(self, mask: int, longest: float) -> float:
-        """Return a short time to send: nothing tells that a peer has room again."""
-        return min(longest, ROUTER_NAP) if mask & POLLOUT else longest

@@ -87,8 +87,8 @@ def _found(channel: Channel, address: str | None, *, bound: bool) -> list[Endpoi
     ]
 
 
-def attach(channel: Channel, endpoint: Endpoint) -> None:
-    """Bind or connect `channel` to a resolved endpoint.
+def attach(channel: Channel, endpoint: Endpoint) -> Endpoint:
+    """Bind or connect `channel` to a resolved endpoint; return it with its actual port.
 
     Raises:
         SocketBindError, SocketConnectError: with socket, address and cause.
@@ -104,6 +104,7 @@ def attach(channel: Channel, endpoint: Endpoint) -> None:
             else:
                 socket.connect(endpoint.address)
             channel.endpoints.append(endpoint)
+            return endpoint
     except (zmq.ZMQError, ValueError) as error:
         doing = "bind" if endpoint.bound else "connect"
         raise _failed(doing, channel, endpoint.given, error) from error

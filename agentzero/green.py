@@ -42,6 +42,12 @@ class Socket(GreenSocket):
         super().__init__(*args, **options)
         self._state_event.stop()
 
+    def close(self, linger: int | None = None) -> None:
+        """Close it; any thread may, as nothing is watched that belongs to a hub."""
+        if self._state_event is not None and not self._state_event.active:
+            self._state_event = None
+        super().close(linger)
+
     def _wait_read(self) -> None:
         with self._watching():
             super()._wait_read()

@@ -12,6 +12,7 @@ import sys
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 import zmq
@@ -37,18 +38,20 @@ class Manager(Protocol):
         """Refuse all further work: this process is a fork of the one whose sockets these are."""
 
 
-_open: weakref.WeakSet[Any] = weakref.WeakSet()
+# Not a WeakSet, which other threads may change while it is gone through.
+_open: dict[int, weakref.ref[Any]] = {}
 _ending: dict[zmq.Context[Any], float] = {}
 
 
 def watch(manager: Manager) -> None:
     """Have `manager` abandoned when the process exits, and told when it forks."""
-    _open.add(manager)
+    key = id(manager)
+    _open[key] = weakref.ref(manager, lambda _: _open.pop(key, None))
 
 
 def unwatch(manager: Manager) -> None:
     """Forget a manager that is closed."""
-    _open.discard(manager)
+    _open.pop(id(manager), None)
 
 
 def close_channel(channel: Channel, forget: Callable[[int], None]) -> None:
@@ -91,10 +94,15 @@ def dispose(
         end_context(context, linger, backend.detach)
 
 
+def _managers() -> list[Any]:
+    return [manager for ref in list(_open.values()) if (manager := ref()) is not None]
+
+
 @atexit.register
 def _close_at_exit() -> None:
-    for manager in list(_open):
-        manager.abandon()
+    for manager in _managers():
+        with suppress(Exception):  # one that cannot be closed must not keep the others
+            manager.abandon()
     sleep = _native_sleep()
     while any(end > time.monotonic() for end in list(_ending.values())):
         sleep(0.005)
@@ -110,7 +118,7 @@ def _native_sleep() -> Callable[[float], object]:
 
 
 def _after_fork() -> None:
-    for manager in list(_open):
+    for manager in _managers():
         manager.inherited()
     _open.clear()
     _ending.clear()

@@ -36,6 +36,7 @@ TRIED = {POLLIN: "nothing to receive on", POLLOUT: "no room to send on"}
 
 FIRST_NAP = 0.1
 LONGEST_NAP = 10.0
+BLIND_NAP = 0.02
 
 
 class Wait(NamedTuple):
@@ -73,7 +74,6 @@ def until(
     Raises:
         SocketClosed: the socket was closed meanwhile.
     """
-    longest = channel.longest_nap(mask, longest)
     nap = FIRST_NAP
     if channel.take_turn():
         yield Wait((), 0)
@@ -82,6 +82,8 @@ def until(
         while result is None:
             # Also for a time of 0: whoever asks again and again lets others have a turn.
             left = deadline.left()
+            if channel.is_blind(waiter):
+                nap = min(nap, BLIND_NAP)
             yield Wait(channel.fds, min(nap, left, longest))
             nap *= 2
             result = channel.attempt(attempt, waiter)
@@ -173,30 +175,28 @@ def _ready_of_open(waiter: Wakeable, polled: dict[Channel, int]) -> dict[Any, in
 
 def end(
     waiter: Wakeable,
-    start: Callable[[Callable[[], object]], object],
-    leaving: Sequence[Channel],
-    term: Callable[[], object],
+    shut: Callable[[], Sequence[Channel]],
+    begin: Callable[[], None],
+    ended: Callable[[], bool],
     deadline: Deadline,
-) -> Steps[bool]:
-    """Run `term`, which blocks, in a thread that `start` starts; return whether it ended in time.
+) -> Steps[None]:
+    """Close a manager.
 
-    It begins when all of `leaving` are released: nobody waits on their sockets any more.
+    Args:
+        waiter: the task's place to wait at.
+        shut: closes the sockets, and returns their channels.
+        begin: starts to terminate the context, once nobody waits on a socket any more.
+        ended: whether that is done.
+        deadline: the total time.
     """
+    leaving = shut()
+    nap = 0.0005
     while not all(channel.released for channel in leaving) and deadline.left():
-        yield Wait((), 0.001)
-    done = []
-
-    def run() -> None:
-        try:
-            term()
-        finally:
-            done.append(True)
-            waiter.wake()
-
-    start(run)
-    while not done and (left := deadline.left()):
-        yield Wait((), min(left, LONGEST_NAP))
-    return bool(done)
+        yield Wait((), nap)
+    begin()
+    while not ended() and (left := deadline.left()):
+        yield Wait((), min(nap, left))
+        nap = min(nap * 2, 0.02)
 
 
 def drive(backend: Backend, steps: Callable[[Wakeable], Steps[T]]) -> T:

@@ -191,22 +191,19 @@ def test_a_loop_yields_items_and_no_waits(idle: Channel) -> None:
     assert backend.closed == 1
 
 
-def test_a_function_that_blocks_is_waited_for_and_no_longer_than_asked() -> None:
-    threads: list[threading.Thread] = []
-
-    def start(function: Callable[[], object]) -> None:
-        threads.append(threading.Thread(target=function))
-        threads[-1].start()
-
-    release = threading.Event()
-    backend = Restless(release.set)
-    assert drive(backend, lambda w: end(w, start, [], lambda: release.wait(20), Deadline(20)))
-    blocked = threading.Event()
-    backend = Restless()
-    assert not drive(backend, lambda w: end(w, start, [], lambda: blocked.wait(20), Deadline(0.01)))
-    blocked.set()
-    for thread in threads:
-        thread.join()
+def test_an_end_is_waited_for_and_no_longer_than_asked() -> None:
+    begun, over = [], []
+    backend = Restless(lambda: over.append(True))
+    drive(
+        backend,
+        lambda w: end(w, list, lambda: begun.append(1), lambda: bool(over), Deadline(20)),
+    )
+    assert begun and over
+    drive(
+        Restless(),
+        lambda w: end(w, list, lambda: begun.append(2), lambda: False, Deadline(0.01)),
+    )
+    assert begun == [1, 2]
 
 
 def test_a_request_to_wait_says_for_what_and_how_long(idle: Channel) -> None:

@@ -82,6 +82,7 @@ class AsyncioBackend:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiters: dict[int, list[AsyncioWaiter]] = defaultdict(list)
         self._copies: dict[int, int] = {}
+        self._books = threading.RLock()
 
     def lock(self) -> Lock:
         return threading.RLock()
@@ -102,20 +103,21 @@ class AsyncioBackend:
 
     def watch(self, fds: Sequence[int], waiter: AsyncioWaiter) -> None:
         """Have `waiter` end its wait when an fd is readable."""
-        for fd in fds:
-            waiters = self._waiters[fd]
-            waiters.append(waiter)
-            if len(waiters) == 1:
-                self._add_reader(fd)
+        with self._books, suppress(OSError):  # closed meanwhile: the waiter was woken
+            for fd in fds:
+                self._waiters[fd].append(waiter)
+                if len(self._waiters[fd]) == 1:
+                    self._add_reader(fd)
 
     def unwatch(self, fds: Sequence[int], waiter: AsyncioWaiter) -> None:
         """Undo `watch`, as far as `forget` has not done so."""
-        for fd in fds:
-            waiters = self._waiters.get(fd, [])
-            if waiter in waiters:
-                waiters.remove(waiter)
-                if not waiters:
-                    self._remove_reader(fd)
+        with self._books:
+            for fd in fds:
+                waiters = self._waiters.get(fd, [])
+                if waiter in waiters:
+                    waiters.remove(waiter)
+                    if not waiters:
+                        self._remove_reader(fd)
 
     def _add_reader(self, fd: int) -> None:
         # A copy, as one fd has one reader: the socket that is handed out may want its own.
@@ -130,17 +132,17 @@ class AsyncioBackend:
             ) from error
 
     def _remove_reader(self, fd: int) -> None:
-        if self._loop is not None and not self._loop.is_closed():
+        if fd in self._copies and self._loop is not None and not self._loop.is_closed():
             self._loop.remove_reader(self._copies[fd])
 
     def _readable(self, fd: int) -> None:
         # One is enough: what it leaves it passes on.
-        for waiter in self._waiters[fd][:1]:
+        for waiter in self._waiters.get(fd, [])[:1]:
             waiter.end_wait()
 
     def forget(self, fd: int) -> None:
-        if fd not in self._copies:
-            return
-        if self._waiters.pop(fd, None):
-            self._remove_reader(fd)
-        os.close(self._copies.pop(fd))
+        with self._books:
+            if self._waiters.pop(fd, None):
+                self._remove_reader(fd)
+            if fd in self._copies:
+                os.close(self._copies.pop(fd))

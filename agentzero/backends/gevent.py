@@ -36,6 +36,8 @@ class GeventWaiter:
             self._wait(fds, timeout)
 
     def _wait(self, fds: Sequence[int], timeout: float) -> None:
+        if gevent.get_hub() is not self._hub:  # a generator that another thread goes on with
+            self.__init__()  # type: ignore[misc]
         switch = Switch(self._hub)
         watchers = [self._async, *(self._hub.loop.io(fd, READ) for fd in fds)]
         if timeout != math.inf:

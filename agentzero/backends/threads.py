@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import math
+import os
 import select
 import socket
 import threading
@@ -66,7 +67,8 @@ class ThreadWaiter:
             self._fds = fds
             self._readiness = readiness([self._fd, *fds])
         if self._fd in self._readiness.wait(timeout):
-            self._ours.recv(4096)
+            with suppress(BlockingIOError):
+                self._ours.recv(4096)
 
     def close(self) -> None:
         pool = self._pool()
@@ -74,8 +76,9 @@ class ThreadWaiter:
             pool.append(self)
 
     def __del__(self) -> None:
-        self._ours.close()
-        self._theirs.close()
+        with suppress(AttributeError):  # there were no file descriptors left to make them
+            self._ours.close()
+            self._theirs.close()
 
 
 class ThreadsBackend:
@@ -92,11 +95,14 @@ class ThreadsBackend:
 
     def __init__(self) -> None:
         self._pool: deque[ThreadWaiter] = deque()
+        self._process = os.getpid()
 
     def lock(self) -> Lock:
         return threading.RLock()
 
     def waiter(self) -> ThreadWaiter:
+        if self._process != os.getpid():  # a fork shares sockets with its parent
+            self._pool, self._process = deque(), os.getpid()
         try:
             return self._pool.pop()
         except IndexError:
