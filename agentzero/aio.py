@@ -99,7 +99,8 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
     async def close_all(self) -> None:
         """Close everything; twice is harmless, and later calls raise ManagerClosed.
 
-        It waits `linger` seconds at the most for messages that are still to be sent.
+        It waits `linger` seconds at the most for messages that are still to be sent; Ctrl-C gives
+        them up.
 
         >>> import asyncio
         >>> sockets = AsyncSocketManager()

@@ -18,7 +18,7 @@ from agentzero.channel import POLLIN, POLLOUT, Channel, Message
 from agentzero.deadline import Deadline, checked_timeout
 from agentzero.errors import DeserializationError, SocketTimeout
 from agentzero.events import Envelope, Event
-from agentzero.lifecycle import GRACE
+from agentzero.lifecycle import GRACE, give_up
 from agentzero.log import ZMQPubHandler
 from agentzero.messages import as_frames, envelope, event, or_report, pack, topic_bytes, unpack
 from agentzero.serializers import Serializer
@@ -104,7 +104,8 @@ class SocketManager(BaseManager[Backend]):
     def close_all(self) -> None:
         """Close everything; twice is harmless, and later calls raise ManagerClosed.
 
-        It waits `linger` seconds at the most for messages that are still to be sent.
+        It waits `linger` seconds at the most for messages that are still to be sent; Ctrl-C gives
+        them up.
 
         >>> sockets = SocketManager()
         >>> sockets.close_all()
@@ -112,7 +113,13 @@ class SocketManager(BaseManager[Backend]):
         []
         """
         total = Deadline(self.linger + GRACE)
-        drive(self.backend, lambda waiter: end(waiter, self._shut, self._end, self._ended, total))
+        try:
+            drive(
+                self.backend, lambda waiter: end(waiter, self._shut, self._end, self._ended, total)
+            )
+        except KeyboardInterrupt:
+            give_up(self.context)
+            raise
 
     # Waiting
 

@@ -20,7 +20,7 @@ import zmq
 from agentzero.channel import Channel
 from agentzero.deadline import milliseconds
 
-__all__ = ["GRACE", "Manager", "close_channel", "end_context", "unwatch", "watch"]
+__all__ = ["GRACE", "Manager", "close_channel", "end_context", "give_up", "unwatch", "watch"]
 
 # What a context may take to end beyond its sockets' linger, in seconds.
 GRACE = 2.0
@@ -76,6 +76,11 @@ def end_context(context: zmq.Context[Any], linger: float, start: Start) -> None:
         start(term)
     except RuntimeError:  # no thread can be started at this point of the exit
         term()
+
+
+def give_up(context: zmq.Context[Any]) -> None:
+    """Let the process end without waiting for `context`."""
+    _ending.pop(context, None)
 
 
 def dispose(

@@ -198,7 +198,8 @@ def test_an_end_is_waited_for_and_no_longer_than_asked() -> None:
         backend,
         lambda w: end(w, list, lambda: begun.append(1), lambda: bool(over), Deadline(20)),
     )
-    assert begun and over
+    assert begun
+    assert over
     drive(
         Restless(),
         lambda w: end(w, list, lambda: begun.append(2), lambda: False, Deadline(0.01)),
