@@ -19,6 +19,7 @@ test: $(READY) ## Check style and types, then run every test with branch coverag
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	$(PY) -m mypy --strict examples/pipeline/*.py benchmarks/*.py
 	$(PY) -m pytest --cov
 
 demo: $(READY) ## Run the worker pipeline of examples/pipeline on real files

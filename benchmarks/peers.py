@@ -61,7 +61,9 @@ class Bare:
     def _bound(self, kind: int) -> zmq.Socket[bytes]:
         socket = self.context.socket(kind)
         socket.bind("tcp://127.0.0.1:*")
-        announce(socket.LAST_ENDPOINT.decode())
+        address = socket.get(zmq.LAST_ENDPOINT)
+        assert isinstance(address, bytes)
+        announce(address.decode())
         return socket
 
     def _connected(self, kind: int, address: str) -> zmq.Socket[bytes]:
@@ -95,7 +97,7 @@ class Bare:
     def reply(self, count: int, _: str) -> Measured:
         """Answer until the requester is done."""
         socket, encode, decode = self._bound(zmq.REP), self.encode, self.decode
-        for _ in range(count + count // 10):
+        for _number in range(count + count // 10):
             socket.send(encode(decode(socket.recv())))
         return {}
 
@@ -142,7 +144,7 @@ class Threads:
         """Answer until the requester is done."""
         sockets = self.sockets
         self._bound(zmq.REP)
-        for _ in range(count + count // 10):
+        for _number in range(count + count // 10):
             sockets.send("socket", sockets.recv("socket"))
         return {}
 
