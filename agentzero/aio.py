@@ -99,8 +99,7 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
     async def close_all(self) -> None:
         """Close everything; twice is harmless, and later calls raise ManagerClosed.
 
-        It waits `linger` seconds at the most for messages that are still to be sent; Ctrl-C gives
-        them up.
+        It waits `linger` seconds at the most for messages that are still to be sent.
 
         >>> import asyncio
         >>> sockets = AsyncSocketManager()

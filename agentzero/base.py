@@ -343,11 +343,14 @@ class BaseManager(Books[B]):
         True
         """
         channel = self._channels[name]
-        channel.take_turn()
-        if channel.try_send_frames([topic_bytes(topic), pack(channel, data)]):
-            return True
-        channel.count("dropped")
-        return False
+        frames = [topic_bytes(topic), pack(channel, data)]
+        due = channel.take_turn()
+        sent = channel.try_send_frames(frames)
+        if due:
+            channel.owe_turn()
+        if not sent:
+            channel.count("dropped")
+        return bool(sent)
 
     def get_log_handler(self, socket_name: str, topic_name: str = "logs") -> ZMQPubHandler:
         """Return the handler that publishes log records on a socket; always the same one.

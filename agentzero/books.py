@@ -368,16 +368,19 @@ class Books(Generic[B]):
             self._registered.pop(channel, None)
             self._by_socket.pop(channel.socket, None)
         lifecycle.close_channel(channel, self.backend.forget)
+        counted = channel.stats()
         with self._lock:
-            self._past += channel.stats()
+            self._past += counted
 
     def _shut(self) -> list[Channel]:
         """Close all sockets; return their channels. It can be repeated where it is interrupted."""
         with self._lock:
             self._refusal = self._refusal or "the manager was closed"
-            self._leaving += [self._channels[name] for name in self._channels]
+            self._leaving += set(self._channels.values()).difference(self._leaving)
         for name in list(self._channels):
             self.close(name)
+        for channel in self._leaving:  # also what an interruption left half closed
+            lifecycle.close_channel(channel, self.backend.forget)
         with self._lock:
             self._registered.clear()
             self._by_socket.clear()

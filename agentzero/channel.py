@@ -204,6 +204,10 @@ class Channel:
         due, self._turn_due = self._turn_due, False
         return due
 
+    def owe_turn(self) -> None:
+        """Have whoever moves the next message give others a turn."""
+        self._turn_due = True
+
     def _with_rest(self, frame: zmq.Frame) -> list[bytes]:
         self._in_message = True
         try:

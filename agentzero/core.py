@@ -104,8 +104,7 @@ class SocketManager(BaseManager[Backend]):
     def close_all(self) -> None:
         """Close everything; twice is harmless, and later calls raise ManagerClosed.
 
-        It waits `linger` seconds at the most for messages that are still to be sent; Ctrl-C gives
-        them up.
+        It waits `linger` seconds at the most for messages that are still to be sent.
 
         >>> sockets = SocketManager()
         >>> sockets.close_all()

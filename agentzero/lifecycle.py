@@ -57,8 +57,9 @@ def unwatch(manager: Manager) -> None:
 def close_channel(channel: Channel, forget: Callable[[int], None]) -> None:
     """Close a socket; those who wait on it get SocketClosed."""
     with channel.lock:
-        for fd in channel.fds:
-            forget(fd)
+        if not channel.closed:  # or the number may be another's by now
+            for fd in channel.fds:
+                forget(fd)
         channel.close()
 
 

@@ -133,7 +133,8 @@ class AsyncioBackend:
 
     def _remove_reader(self, fd: int) -> None:
         if fd in self._copies and self._loop is not None and not self._loop.is_closed():
-            self._loop.remove_reader(self._copies[fd])
+            with suppress(NotImplementedError):  # it could not be added either
+                self._loop.remove_reader(self._copies[fd])
 
     def _readable(self, fd: int) -> None:
         # One is enough: what it leaves it passes on.
