@@ -19,7 +19,7 @@ import zmq
 
 from agentzero import SocketManager
 
-MESSAGE = {f"field-{number}": "value" * 2 for number in range(7)}
+MESSAGE = {f"field-{number}": "value" * 2 for number in range(8)} | {"last": "value"}
 
 Measured = dict[str, Any]
 
