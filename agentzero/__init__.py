@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+# First of all: msgspec imports it while it initializes, and swallows a Ctrl-C that comes meanwhile.
+import datetime  # noqa: F401
+
 from agentzero._version import __version__
 from agentzero.aio import AsyncSocketManager
 from agentzero.core import SocketManager

@@ -11,6 +11,7 @@ from agentzero.books import B, Books, checked_mask
 from agentzero.channel import Channel
 from agentzero.deadline import Deadline, checked_timeout
 from agentzero.endpoints import Endpoint, attach, attached, detach, resolved
+from agentzero.errors import SocketBindError
 from agentzero.log import ZMQPubHandler
 from agentzero.messages import pack, topic_bytes
 
@@ -116,6 +117,10 @@ class BaseManager(Books[B]):
         ...     address.rpartition(":")[0]
         'tcp://127.0.0.1'
         """
+        if not local_address.startswith("tcp://"):
+            raise SocketBindError(
+                f"only tcp has ports, as in 'tcp://0.0.0.0', not {local_address!r}"
+            )
         address = f"{local_address}:*"
         channel, endpoint = self._attach(socket_name, address, polling_mechanism, bound=True)
         return channel.socket, endpoint.address

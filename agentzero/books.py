@@ -361,16 +361,18 @@ class Books(Generic[B]):
         ...     "logs" in sockets
         False
         """
-        with self._lock:
-            channel = self._channels.pop(socket_name, None)
-            if channel is None:
-                return
-            self._registered.pop(channel, None)
-            self._by_socket.pop(channel.socket, None)
+        channel = self._channels.get(socket_name)
+        if channel is None:
+            return
+        # First of all, so that after a Ctrl-C the name is still there to be closed again.
         lifecycle.close_channel(channel, self.backend.forget)
         counted = channel.stats()
         with self._lock:
-            self._past += counted
+            self._registered.pop(channel, None)
+            self._by_socket.pop(channel.socket, None)
+            if self._channels.get(socket_name) is channel:
+                del self._channels[socket_name]
+                self._past += counted
 
     def _shut(self) -> list[Channel]:
         """Close all sockets; return their channels. It can be repeated where it is interrupted."""

@@ -50,7 +50,8 @@ class SocketManager(BaseManager[Backend]):
         timeout: how long verbs wait by default, in seconds; `math.inf` waits for ever.
         backend: a backend, or the name of one. None means $AGENTZERO_BACKEND, else what suits
             `zmq`, else gevent where it has monkey-patched the process, else threads.
-        linger: how long closing may keep the process for unsent messages, in seconds.
+        linger: how long closing may keep the process for unsent messages, in seconds. It is up to
+            the owner of a context that is passed in to wait for them, by terminating it.
         max_message_size: bytes per frame; a peer that sends more is disconnected. None sets no
             limit.
 

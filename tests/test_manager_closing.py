@@ -239,3 +239,21 @@ def test_what_was_counted_is_remembered_after_closing(pipe: SocketManager) -> No
     pipe.close("out")
     pipe.close("in")
     assert (pipe.stats().sent, pipe.stats().received) == (1, 1)
+
+
+def test_a_close_that_ctrl_c_ended_can_be_repeated(
+    sockets: SocketManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sockets.create("x", zmq.PULL)
+    sockets.bind("x", "inproc://x")
+
+    def interrupted(fd: int) -> None:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sockets.backend, "forget", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sockets.close("x")
+    sockets.close("x")
+    assert "x" not in sockets
+    sockets.ensure_and_bind("x", zmq.PULL, "inproc://y")
