@@ -18,14 +18,12 @@ from agentzero.channel import POLLIN, POLLOUT, Channel, Message
 from agentzero.deadline import Deadline, checked_timeout
 from agentzero.errors import DeserializationError, SocketTimeout
 from agentzero.events import Envelope, Event
-from agentzero.lifecycle import GRACE
 from agentzero.messages import as_frames, envelope, event, or_report, pack, topic_bytes, unpack
 from agentzero.serializers import Serializer
 from agentzero.steps import (
     LONGEST_NAP,
     drive_async,
     drive_each_async,
-    end,
     poll,
     repeat,
     timed_out,
@@ -107,10 +105,7 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
         >>> sockets.names()
         []
         """
-        total = Deadline(self.linger + GRACE)
-        await drive_async(
-            self.backend, lambda waiter: end(waiter, self._shut, self._end, self._ended, total)
-        )
+        await drive_async(self.backend, self._closing)
 
     # Waiting
 

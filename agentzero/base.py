@@ -14,6 +14,7 @@ from agentzero.endpoints import Endpoint, attach, attached, detach, resolved
 from agentzero.errors import SocketBindError
 from agentzero.log import ZMQPubHandler
 from agentzero.messages import pack, topic_bytes
+from agentzero.pollset import PollSet
 
 __all__ = ["BaseManager"]
 
@@ -349,13 +350,10 @@ class BaseManager(Books[B]):
         """
         channel = self._channels[name]
         frames = [topic_bytes(topic), pack(channel, data)]
-        due = channel.take_turn()
-        sent = channel.try_send_frames(frames)
-        if due:
-            channel.owe_turn()
+        sent = bool(channel.try_send_now(frames))
         if not sent:
             channel.count("dropped")
-        return bool(sent)
+        return sent
 
     def get_log_handler(self, socket_name: str, topic_name: str = "logs") -> ZMQPubHandler:
         """Return the handler that publishes log records on a socket; always the same one.
@@ -414,10 +412,9 @@ class BaseManager(Books[B]):
         # A single wait of 0 would be a busy loop.
         return max(0.001, polling_timeout / 1000)
 
-    def _polled(self) -> dict[Channel, int]:
-        with self._lock:
-            self._check_open()
-            return dict(self._registered)
+    def _polled(self) -> PollSet:
+        self._check_open()
+        return self._registered
 
 
 def always() -> bool:
@@ -473,6 +470,6 @@ def unsubscribe(channel: Channel, topic: bytes) -> None:
 
 def _set_filter(channel: Channel, option: int, topic: bytes) -> None:
     if channel.kind == zmq.XSUB:
-        channel.try_send((b"\1" if option == zmq.SUBSCRIBE else b"\0") + topic)
+        channel.try_send_now([(b"\1" if option == zmq.SUBSCRIBE else b"\0") + topic])
     else:
         set_option(channel, option, topic)

@@ -11,9 +11,9 @@ from typing import Any, Generic, Never, TypeVar
 import zmq as pyzmq
 
 from agentzero import backends, lifecycle, serializers
-from agentzero.backends import AsyncBackend, Backend
+from agentzero.backends import AsyncBackend, Backend, Wakeable
 from agentzero.channel import Channel, RouterChannel
-from agentzero.deadline import checked_timeout, milliseconds
+from agentzero.deadline import Deadline, checked_timeout, milliseconds
 from agentzero.errors import (
     AgentZeroSocketError,
     ManagerClosed,
@@ -23,6 +23,8 @@ from agentzero.errors import (
 )
 from agentzero.events import SocketStats
 from agentzero.log import ZMQPubHandler
+from agentzero.pollset import PollSet
+from agentzero.steps import Steps, end
 
 __all__ = ["DEFAULT_POLLING_TIMEOUT", "DEFAULT_TIMEOUT_IN_SECONDS", "B", "Books"]
 
@@ -111,14 +113,20 @@ class Books(Generic[B]):
         self._lock = backend.lock()
         self._ensuring = backend.lock()
         self._channels = Channels(self)
-        self._registered: dict[Channel, int] = {}
+        self._registered = PollSet(backend)
         self._by_socket: dict[Any, Channel] = {}
         self._handlers: dict[tuple[str, str], ZMQPubHandler] = {}
         self._past = SocketStats()
         self._refusal = ""
         lifecycle.watch(self)
         self._disposal = weakref.finalize(
-            self, lifecycle.dispose, os.getpid(), self._channels, self._ending, linger, backend
+            self,
+            lifecycle.dispose,
+            os.getpid(),
+            self._channels,
+            self._ending,
+            linger,
+            backend.detach,
         )
         self._disposal.atexit = False
 
@@ -188,7 +196,12 @@ class Books(Generic[B]):
             socket = self._new_socket(name, socket_type, limit)
             channel_class = RouterChannel if socket_type == pyzmq.ROUTER else Channel
             channel = channel_class(
-                name, socket, self.backend.lock(), codec, self.backend.turn_every
+                name,
+                socket,
+                self.backend.lock(),
+                codec,
+                self.backend.turn_every,
+                self.backend.forget,
             )
             self._channels[name] = self._by_socket[socket] = channel
         return socket
@@ -305,8 +318,7 @@ class Books(Generic[B]):
 
     def _register(self, channel: Channel, mask: int | None) -> None:
         if mask is not None:
-            with self._lock:
-                self._registered[channel] = checked_mask(mask)
+            self._registered.register(channel, checked_mask(mask))
 
     def names(self) -> list[str]:
         """Return the names of all sockets, in the order of their creation.
@@ -365,14 +377,18 @@ class Books(Generic[B]):
         if channel is None:
             return
         # First of all, so that after a Ctrl-C the name is still there to be closed again.
-        lifecycle.close_channel(channel, self.backend.forget)
+        channel.close()
+        self._registered.discard(channel)
         counted = channel.stats()
         with self._lock:
-            self._registered.pop(channel, None)
             self._by_socket.pop(channel.socket, None)
             if self._channels.get(socket_name) is channel:
                 del self._channels[socket_name]
                 self._past += counted
+
+    def _closing(self, waiter: Wakeable) -> Steps[None]:
+        total = Deadline(self.linger + lifecycle.GRACE)
+        return end(waiter, self._shut, self._end, self._ended, self._give_up, total)
 
     def _shut(self) -> list[Channel]:
         """Close all sockets; return their channels. It can be repeated where it is interrupted."""
@@ -382,9 +398,9 @@ class Books(Generic[B]):
         for name in list(self._channels):
             self.close(name)
         for channel in self._leaving:  # also what an interruption left half closed
-            lifecycle.close_channel(channel, self.backend.forget)
+            channel.close()
         with self._lock:
-            self._registered.clear()
+            self._registered.close()
             self._by_socket.clear()
         return self._leaving
 
@@ -396,6 +412,9 @@ class Books(Generic[B]):
             lifecycle.end_context(ending, self.linger, self.backend.detach)
         lifecycle.unwatch(self)
         self._disposal.detach()
+
+    def _give_up(self) -> None:
+        lifecycle.give_up(self.context)
 
     def _ended(self) -> bool:
         return not self._owns_context or self.context.closed
@@ -416,4 +435,4 @@ class Books(Generic[B]):
         for channel in (*self._channels.values(), *self._leaving):
             channel.inherit(self.backend.lock())
         self._kept, self._channels = self._channels, Channels(self)
-        self._registered, self._by_socket = {}, {}
+        self._registered, self._by_socket = PollSet(self.backend), {}

@@ -66,24 +66,32 @@ class Channel:
         socket: a pyzmq socket of any flavour.
         lock: held around each attempt, never while waiting.
         serializer: what its messages are written and read with.
-        turn_every: after how many messages an attempt says "again" although it need not, so that
-            other tasks have a turn; 0 for never.
+        turn_every: after how many messages or KiB an attempt says "again" although it need not,
+            so that other tasks have a turn; 0 for never.
+        forget: called with each fd of the socket just before it is closed.
     """
 
     __slots__ = (
         "__weakref__", "_attending", "_get", "_in_message", "_quiet", "_recv", "_send",
-        "_turn_due", "_turn_every", "_waiters", "closed", "dropped", "endpoints", "fds", "kind",
-        "late", "lock", "name", "received", "received_bytes", "sent", "sent_bytes", "serializer",
-        "socket", "timeouts", "topics", "undecodable",
+        "_turn_due", "_turn_every", "_turn_in", "_waiters", "closed", "dropped", "endpoints", "fds",
+        "forget", "kind", "late", "lock", "name", "received", "received_bytes", "sent",
+        "sent_bytes", "serializer", "socket", "timeouts", "topics", "undecodable",
     )  # fmt: skip
 
     def __init__(
-        self, name: str, socket: Any, lock: Lock, serializer: Serializer, turn_every: int = 0
+        self,
+        name: str,
+        socket: Any,
+        lock: Lock,
+        serializer: Serializer,
+        turn_every: int = 0,
+        forget: Callable[[int], object] = bool,
     ) -> None:
         self.name = name
         self.socket = socket
         self.lock = lock
         self.serializer = serializer
+        self.forget = forget
         # The base class's own methods: a flavour's override would wait, or look at watchers of
         # its own after each message, and its socket is handed out all the same.
         self._send: Callable[..., Any] = RawSocket.send.__get__(socket)
@@ -99,6 +107,7 @@ class Channel:
         self._in_message = False
         self._quiet = False
         self._turn_every = turn_every or NEVER
+        self._turn_in = self._turn_every
         self._turn_due = False
         self.sent = self.sent_bytes = self.received = self.received_bytes = 0
         self.timeouts = self.undecodable = self.late = self.dropped = 0
@@ -120,9 +129,10 @@ class Channel:
                 self._again(error, "send on")
                 return None
             self.sent += 1
-            self.sent_bytes += len(frame)
-            if self._waiters or not self.sent % self._turn_every:
-                self._settle(self.sent)
+            self.sent_bytes += (moved := len(frame))
+            self._turn_in -= 1 + (moved >> 10)
+            if self._waiters or self._turn_in < 0:
+                self._settle()
             return True
 
     def try_send_frames(self, frames: Sequence[Any]) -> bool | None:
@@ -139,10 +149,20 @@ class Channel:
             finally:
                 self._in_message = False
             self.sent += 1
-            self.sent_bytes += size(frames)
-            if self._waiters or not self.sent % self._turn_every:
-                self._settle(self.sent)
+            self.sent_bytes += (moved := size(frames))
+            self._turn_in -= 1 + (moved >> 10)
+            if self._waiters or self._turn_in < 0:
+                self._settle()
             return True
+
+    def try_send_now(self, frames: Sequence[Any]) -> bool | None:
+        """As `try_send_frames`, for who cannot give others a turn: the next one does."""
+        with self.lock:
+            due, self._turn_due = self._turn_due, False
+            try:
+                return self.try_send_frames(frames)
+            finally:
+                self._turn_due = self._turn_due or due
 
     def _send_frames(self, frames: Sequence[Any]) -> None:
         interrupted: BaseException | None = None
@@ -188,14 +208,17 @@ class Channel:
                 if self._waiters:
                     self._pass_on()
                 raise
+            moved = len(message) if type(message) is bytes else size(message)
             self.received += 1
-            self.received_bytes += len(message) if type(message) is bytes else size(message)
-            if self._waiters or not self.received % self._turn_every:
-                self._settle(self.received)
+            self.received_bytes += moved
+            self._turn_in -= 1 + (moved >> 10)
+            if self._waiters or self._turn_in < 0:
+                self._settle()
             return message
 
-    def _settle(self, moved: int) -> None:
-        self._turn_due = not moved % self._turn_every
+    def _settle(self) -> None:
+        if self._turn_in < 0:
+            self._turn_in, self._turn_due = self._turn_every, True
         if self._waiters:
             self._pass_on()
 
@@ -203,10 +226,6 @@ class Channel:
         """Return whether other tasks are due a turn, which the caller then gives them."""
         due, self._turn_due = self._turn_due, False
         return due
-
-    def owe_turn(self) -> None:
-        """Have whoever moves the next message give others a turn."""
-        self._turn_due = True
 
     def _with_rest(self, frame: zmq.Frame) -> list[bytes]:
         self._in_message = True
@@ -260,6 +279,9 @@ class Channel:
     def ready(self, mask: int) -> int:
         """Return those bits of `mask` (zmq.POLLIN, zmq.POLLOUT) that are ready now."""
         with self.lock:
+            self._turn_in -= 1
+            if self._turn_in < 0:
+                self._settle()
             return self._events() & mask
 
     def attempt(self, attempt: Callable[[], T], waiter: Wakeable) -> T:
@@ -316,7 +338,7 @@ class Channel:
             self._attending.discard(waiter)
             self._waiters.pop(waiter, None)
             if self.closed and not self._attending:
-                self.socket.close()
+                self._release()
             elif self._waiters:
                 self._pass_on()
 
@@ -351,7 +373,13 @@ class Channel:
                 waiter.wake()
             self._waiters.clear()
             if not self._attending:
-                self.socket.close()
+                self._release()
+
+    def _release(self) -> None:
+        if not self.socket.closed:  # or the numbers may be another's by now
+            for fd in self.fds:
+                self.forget(fd)
+            self.socket.close()
 
     def inherit(self, lock: Lock) -> None:
         """Refuse all work in a forked process, where the parent's socket does not work."""

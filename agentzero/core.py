@@ -18,11 +18,10 @@ from agentzero.channel import POLLIN, POLLOUT, Channel, Message
 from agentzero.deadline import Deadline, checked_timeout
 from agentzero.errors import DeserializationError, SocketTimeout
 from agentzero.events import Envelope, Event
-from agentzero.lifecycle import GRACE, give_up
 from agentzero.log import ZMQPubHandler
 from agentzero.messages import as_frames, envelope, event, or_report, pack, topic_bytes, unpack
 from agentzero.serializers import Serializer
-from agentzero.steps import LONGEST_NAP, drive, drive_each, end, poll, repeat, timed_out, until
+from agentzero.steps import LONGEST_NAP, drive, drive_each, poll, repeat, timed_out, until
 
 __all__ = [
     "DEFAULT_POLLING_TIMEOUT",
@@ -112,14 +111,7 @@ class SocketManager(BaseManager[Backend]):
         >>> sockets.names()
         []
         """
-        total = Deadline(self.linger + GRACE)
-        try:
-            drive(
-                self.backend, lambda waiter: end(waiter, self._shut, self._end, self._ended, total)
-            )
-        except KeyboardInterrupt:
-            give_up(self.context)
-            raise
+        drive(self.backend, self._closing)
 
     # Waiting
 

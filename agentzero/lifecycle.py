@@ -20,7 +20,7 @@ import zmq
 from agentzero.channel import Channel
 from agentzero.deadline import milliseconds
 
-__all__ = ["GRACE", "Manager", "close_channel", "end_context", "give_up", "unwatch", "watch"]
+__all__ = ["GRACE", "Manager", "end_context", "give_up", "unwatch", "watch"]
 
 # What a context may take to end beyond its sockets' linger, in seconds.
 GRACE = 2.0
@@ -54,15 +54,6 @@ def unwatch(manager: Manager) -> None:
     _open.pop(id(manager), None)
 
 
-def close_channel(channel: Channel, forget: Callable[[int], None]) -> None:
-    """Close a socket; those who wait on it get SocketClosed."""
-    with channel.lock:
-        if not channel.closed:  # or the number may be another's by now
-            for fd in channel.fds:
-                forget(fd)
-        channel.close()
-
-
 def end_context(context: zmq.Context[Any], linger: float, start: Start) -> None:
     """Terminate `context` in a thread of its own; the exit of the process waits for that."""
 
@@ -89,15 +80,15 @@ def dispose(
     channels: dict[str, Channel],
     context: zmq.Context[Any] | None,
     linger: float,
-    backend: Any,
+    detach: Start,
 ) -> None:
     """Close what a manager that was dropped left behind; nothing in here waits."""
     if os.getpid() != owner:
         return
     for channel in list(channels.values()):
-        close_channel(channel, backend.forget)
+        channel.close()
     if context is not None:
-        end_context(context, linger, backend.detach)
+        end_context(context, linger, detach)
 
 
 def _managers() -> list[Any]:

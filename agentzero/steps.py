@@ -8,13 +8,14 @@ wake-ups and errors live in the generators; sync and async differ in their drive
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from agentzero.backends.base import AsyncBackend, Backend, Wakeable
 from agentzero.channel import POLLIN, POLLOUT, Channel, Message
 from agentzero.deadline import Deadline
 from agentzero.errors import SocketClosed, SocketTimeout
+from agentzero.pollset import PollSet
 
 __all__ = [
     "Steps",
@@ -133,43 +134,49 @@ def repeat(
             return
 
 
-def poll(
-    waiter: Wakeable, registered: Mapping[Channel, int], deadline: Deadline
-) -> Steps[dict[Any, int]]:
-    """Wait until any of `registered` is ready for its mask; return socket -> ready mask.
+def poll(waiter: Wakeable, polled: PollSet, deadline: Deadline) -> Steps[dict[Any, int]]:
+    """Wait until any of `polled` is ready for its mask; return socket -> ready mask.
 
     A socket that was closed before is left out.
 
     Raises:
         SocketClosed: one of the sockets was closed meanwhile.
     """
-    polled = dict(registered)
     nap = FIRST_NAP
+    armed: set[Channel] = set()
+    if polled.take_turn():
+        yield Wait((), 0)
     try:
-        ready = _ready_of_open(waiter, polled)
-        fds = tuple(fd for channel in polled for fd in channel.fds)
+        if ready := _ready(waiter, polled, armed):
+            return ready
+        polled.enter(waiter)
         left = math.inf
-        while not ready and left:
+        while not (ready := _ready(waiter, polled, armed)) and left:
             left = deadline.left()
-            yield Wait(fds, min(nap, left))
+            yield Wait(polled.fds, min(nap, left))
             nap = min(nap * 2, LONGEST_NAP)
-            for channel, mask in polled.items():
-                if events := channel.ready_or_arm(mask, waiter):
-                    ready[channel.socket] = events
+            for channel in polled.lost(waiter):
+                channel.ready(0)  # raises what its tasks should see
         return ready
     finally:
-        for channel in polled:
+        polled.leave(waiter)
+        for channel in armed:
             channel.disarm(waiter)
 
 
-def _ready_of_open(waiter: Wakeable, polled: dict[Channel, int]) -> dict[Any, int]:
+def _ready(waiter: Wakeable, polled: PollSet, armed: set[Channel]) -> dict[Any, int]:
     ready = {}
-    for channel, mask in list(polled.items()):
+    for channel, mask, since in polled.due(waiter):
         try:
-            if events := channel.ready_or_arm(mask, waiter):
-                ready[channel.socket] = events
+            events = channel.ready_or_arm(mask, waiter)
         except SocketClosed:
-            del polled[channel]
+            polled.discard(channel)
+            continue
+        if events:
+            ready[channel.socket] = events
+        else:
+            armed.add(channel)
+            polled.settle(channel, since)
     return ready
 
 
@@ -178,6 +185,7 @@ def end(
     shut: Callable[[], Sequence[Channel]],
     begin: Callable[[], None],
     ended: Callable[[], bool],
+    give_up: Callable[[], object],
     deadline: Deadline,
 ) -> Steps[None]:
     """Close a manager.
@@ -187,16 +195,21 @@ def end(
         shut: closes the sockets, and returns their channels.
         begin: starts to terminate the context, once nobody waits on a socket any more.
         ended: whether that is done.
+        give_up: called when whoever waits is interrupted or cancelled.
         deadline: the total time.
     """
-    leaving = shut()
-    nap = 0.0005
-    while not all(channel.released for channel in leaving) and deadline.left():
-        yield Wait((), nap)
-    begin()
-    while not ended() and (left := deadline.left()):
-        yield Wait((), min(nap, left))
-        nap = min(nap * 2, 0.02)
+    nap = 0.001
+    try:
+        leaving = shut()
+        while not all(channel.released for channel in leaving) and deadline.left():
+            yield Wait((), nap)
+        begin()
+        while not ended() and (left := deadline.left()):
+            yield Wait((), min(nap, left))
+            nap = min(nap * 2, 0.02)
+    except BaseException:
+        give_up()
+        raise
 
 
 def drive(backend: Backend, steps: Callable[[Wakeable], Steps[T]]) -> T:

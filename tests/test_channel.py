@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import zmq
 
+from agentzero.base import subscribe
 from agentzero.channel import Channel, RouterChannel
 from agentzero.endpoints import attach, detach, resolved
 from agentzero.errors import (
@@ -289,3 +290,35 @@ def test_errors_of_libzmq_are_told_in_the_librarys_own_words(context: zmq.Contex
     with pytest.raises(AgentZeroSocketError, match="receives and sends in turn") as caught:
         pair.channel.try_send(b"1")
     assert isinstance(caught.value.__cause__, zmq.ZMQError)
+
+
+def test_a_subscription_is_made_although_a_turn_is_due() -> None:
+    """An XSUB subscribes by a message, which is none that could be left for later."""
+    with (
+        zmq.Context() as context,
+        context.socket(zmq.XSUB) as xsub,
+        context.socket(zmq.XPUB) as xpub,
+    ):
+        xpub.bind("inproc://news")
+        xsub.connect("inproc://news")
+        channel = Channel("news", xsub, threading.RLock(), JSON(), turn_every=1)
+        while channel.try_send(b"anything"):
+            pass
+        subscribe(channel, b"topic")
+        while xpub.poll(2000):
+            if xpub.recv() == b"\1topic":
+                return
+        pytest.fail("there was no subscription")
+
+
+def test_threads_that_cannot_wait_do_not_take_each_others_turns() -> None:
+    with zmq.Context() as context, context.socket(zmq.PUB) as pub:
+        channel = Channel("logs", pub, threading.RLock(), JSON(), turn_every=2)
+        sent: list[bool | None] = []
+        work = lambda: sent.extend(channel.try_send_now([b"1"]) for _ in range(2000))  # noqa: E731
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sent == [True] * 8000

@@ -15,6 +15,7 @@ from agentzero import SocketManager, steps
 from agentzero.channel import Channel, RouterChannel
 from agentzero.deadline import Deadline
 from agentzero.errors import SocketClosed
+from agentzero.pollset import PollSet
 from agentzero.serializers import JSON
 from agentzero.steps import Wait, drive, drive_each, end, poll, repeat, until
 
@@ -26,7 +27,8 @@ IN, OUT = int(zmq.POLLIN), int(zmq.POLLOUT)
 class Restless:
     """A backend and its only waiter, which returns at once from every wait, and notes it."""
 
-    name, flavour, is_async = "restless", "zmq", False
+    name, flavour, is_async, turn_every = "restless", "zmq", False, 0
+    lock = staticmethod(threading.RLock)
 
     def __init__(self, then: Callable[[], object] = lambda: None) -> None:
         self.waits: list[tuple[Sequence[int], float]] = []
@@ -43,6 +45,9 @@ class Restless:
 
     def wake(self) -> None:
         self.woken += 1
+
+    def forget(self, fd: int) -> None:
+        """Nothing is watched."""
 
     def close(self) -> None:
         self.closed += 1
@@ -61,6 +66,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [1000.0]
     monkeypatch.setattr("agentzero.deadline.monotonic", lambda: now[0])
     return now
+
+
+def polled(channel: Channel) -> PollSet:
+    """A set of one, polled for what can be received."""
+    polled = PollSet(Restless())
+    polled.register(channel, IN)
+    return polled
 
 
 def waited(backend: Restless) -> list[float]:
@@ -114,7 +126,7 @@ def test_wakings_for_nothing_do_not_prolong_the_wait(idle: Channel, clock: list[
 
     for wait in (
         lambda w: until(w, idle, idle.try_recv, IN, Deadline(1)),
-        lambda w: poll(w, {idle: IN}, Deadline(1)),
+        lambda w: poll(w, polled(idle), Deadline(1)),
     ):
         began = clock[0]
         backend = Restless(pass_a_little)
@@ -161,7 +173,7 @@ def test_a_wait_that_is_broken_off_is_forgotten(idle: Channel) -> None:
 
     for wait in (
         lambda w: until(w, idle, idle.try_recv, IN, Deadline(9)),
-        lambda w: poll(w, {idle: IN}, Deadline(9)),
+        lambda w: poll(w, polled(idle), Deadline(9)),
     ):
         backend = Restless(interrupt)
         with pytest.raises(Interrupted):
@@ -196,13 +208,13 @@ def test_an_end_is_waited_for_and_no_longer_than_asked() -> None:
     backend = Restless(lambda: over.append(True))
     drive(
         backend,
-        lambda w: end(w, list, lambda: begun.append(1), lambda: bool(over), Deadline(20)),
+        lambda w: end(w, list, lambda: begun.append(1), lambda: bool(over), list, Deadline(20)),
     )
     assert begun
     assert over
     drive(
         Restless(),
-        lambda w: end(w, list, lambda: begun.append(2), lambda: False, Deadline(0.01)),
+        lambda w: end(w, list, lambda: begun.append(2), lambda: False, list, Deadline(0.01)),
     )
     assert begun == [1, 2]
 

@@ -1,0 +1,199 @@
+"""What `engage` polls: nothing that is ready is missed, and nothing that is idle is looked at."""
+
+from __future__ import annotations
+
+import math
+import os
+import select
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import zmq
+
+from agentzero import SocketManager, pollset
+from agentzero.errors import SocketClosed
+
+Make = Callable[..., Any]
+
+
+class Bystander:
+    """Somebody who waits beside."""
+
+    woken = 0
+
+    def wake(self) -> None:
+        self.woken += 1
+
+
+@pytest.fixture(params=["epoll", "no epoll"])
+def sockets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Fifty DEALERs, "0" to "49", of which "0" is connected to "peer"; no belt, only braces."""
+    if request.param == "no epoll":
+        monkeypatch.delattr(select, "epoll", raising=False)
+    elif not hasattr(select, "epoll"):
+        pytest.skip("this system has no epoll")
+    monkeypatch.setattr(pollset, "LOOK_AT_ALL", math.inf)
+    with SocketManager(backend="threads", linger=0) as manager:
+        for number in range(50):
+            manager.get_or_create(str(number), zmq.DEALER, zmq.POLLIN)
+        manager.bind("0", "inproc://0")
+        manager.ensure_and_connect("peer", zmq.DEALER, "inproc://0")
+        assert manager.engage(0) == {}
+        yield manager
+
+
+def names(sockets: SocketManager, timeout: float = 0) -> list[str]:
+    by_socket = {sockets.get_by_name(name): name for name in sockets.names()}
+    return [by_socket[socket] for socket in sockets.engage(timeout)]
+
+
+def due(sockets: SocketManager) -> list[str]:
+    return [channel.name for channel, _, _ in sockets._registered.due(Bystander())]
+
+
+def test_what_is_ready_stays_so_until_it_is_read(sockets: SocketManager) -> None:
+    for _ in range(3):
+        sockets.send("peer", "hello")
+    for _ in range(3):
+        assert names(sockets) == names(sockets) == ["0"]
+        sockets.recv("0")
+    assert names(sockets) == []
+
+
+def test_an_edge_that_an_operation_by_hand_has_eaten_is_seen(sockets: SocketManager) -> None:
+    socket = sockets.get_by_name("0")
+    for number in range(50):
+        sockets.send("peer", number)
+        socket.send(b"1")  # takes note of the message, and so silences the file descriptor
+        assert names(sockets) == ["0"]
+        assert socket.recv() == b"%d" % number
+        assert names(sockets) == []
+
+
+def test_an_edge_that_a_verb_has_eaten_is_seen(sockets: SocketManager) -> None:
+    for number in range(50):
+        sockets.send("peer", number)
+        sockets.send("0", "anything")
+        assert names(sockets) == ["0"]
+        assert sockets.recv("0") == number
+        assert names(sockets) == []
+
+
+def test_idle_sockets_are_left_alone(sockets: SocketManager) -> None:
+    # Where nothing tells which are idle, all are looked at.
+    idle = [] if hasattr(select, "epoll") else [str(number) for number in range(50)]
+    names(sockets)
+    assert due(sockets) == idle
+    sockets.send("peer", 1)
+    assert due(sockets) == (idle or ["0"])
+    sockets.recv("0")
+    names(sockets)
+    names(sockets)  # the first look has moved the mailbox once more
+    assert due(sockets) == idle
+
+
+def test_everything_is_looked_at_now_and_then(
+    sockets: SocketManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets._registered, "_look_at_all", 0.0)
+    assert len(due(sockets)) == 50
+
+
+@pytest.mark.parametrize("kind", [zmq.REQ, zmq.REP])
+def test_a_turn_taken_by_hand_makes_a_stateful_socket_ready(
+    sockets: SocketManager, kind: int, peer: Make
+) -> None:
+    address = "tcp://127.0.0.1:*"
+    socket = sockets.ensure_and_bind("turns", kind, address, zmq.POLLIN | zmq.POLLOUT)
+    other = peer(zmq.REP if kind == zmq.REQ else zmq.REQ, connect=sockets.endpoints("turns")[0])
+    if kind == zmq.REQ:
+        assert sockets.engage() == {socket: zmq.POLLOUT}
+        socket.send(b"question")
+        other.recv()
+        assert sockets.engage(0) == {}
+        other.send(b"answer")
+        assert sockets.engage() == {socket: zmq.POLLIN}
+    else:
+        assert sockets.engage(0) == {}
+        other.send(b"question")
+        assert sockets.engage() == {socket: zmq.POLLIN}
+    socket.recv()
+    assert sockets.engage(0) == {socket: zmq.POLLOUT}
+
+
+def test_another_mask_is_looked_at_anew(sockets: SocketManager) -> None:
+    socket = sockets.get_by_name("0")
+    sockets.register_socket(socket, zmq.POLLOUT)
+    assert sockets.engage(0) == {socket: zmq.POLLOUT}
+    sockets.register_socket(socket, zmq.POLLIN)
+    assert sockets.engage(0) == {}
+    sockets.register_socket(socket, zmq.POLLIN | zmq.POLLOUT)
+    assert sockets.engage(0) == {socket: zmq.POLLOUT}
+
+
+def test_who_sees_a_change_wakes_the_others(sockets: SocketManager) -> None:
+    bystander, polled = Bystander(), sockets._registered
+    polled.enter(bystander)
+    sockets.send("peer", 1)
+    assert names(sockets) == ["0"]
+    assert bystander.woken
+    assert "0" in due(sockets)
+    polled.leave(bystander)
+
+
+def test_a_socket_with_the_number_of_a_closed_one_is_polled(sockets: SocketManager) -> None:
+    for number in range(20):
+        sockets.close("0")
+        sockets.get_or_create("0", zmq.DEALER, zmq.POLLIN)
+        sockets.bind("0", f"inproc://again-{number}")
+        sockets.disconnect("peer")
+        sockets.connect("peer", f"inproc://again-{number}")
+        assert names(sockets) == []
+        sockets.send("peer", number)
+        assert names(sockets) == ["0"]
+        assert sockets.recv("0") == number
+
+
+def test_a_foreign_socket_closed_by_its_owner_is_polled_no_more(
+    sockets: SocketManager, peer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign = sockets.register_socket(peer(zmq.PULL), zmq.POLLIN)
+    assert sockets.engage(0) == {}
+    foreign.close()
+    monkeypatch.setattr(sockets._registered, "_look_at_all", 0.0)
+    assert sockets.engage(0) == {}
+    assert len(sockets._registered) == 50
+
+
+def test_a_socket_closed_as_it_is_registered_is_not_polled(sockets: SocketManager) -> None:
+    channel = sockets._channels["1"]
+    sockets.close("1")
+    sockets._registered.register(channel, zmq.POLLIN)
+    assert channel not in list(sockets._registered)
+    assert sockets.engage(0) == {}
+
+
+def test_closing_tells_those_who_poll(sockets: SocketManager) -> None:
+    bystander, polled = Bystander(), sockets._registered
+    polled.enter(bystander)
+    channel = sockets._channels["1"]
+    sockets.close("1")
+    assert bystander.woken
+    assert polled.lost(bystander) == {channel}
+    with pytest.raises(SocketClosed):
+        channel.ready(0)
+    polled.leave(bystander)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="this system has no /proc")
+def test_no_file_descriptor_is_left_open() -> None:
+    with SocketManager(backend="threads", linger=0) as sockets:
+        sockets.engage(0)
+        for number in range(30):
+            if number == 5:
+                before = len(os.listdir("/proc/self/fd"))
+            sockets.get_or_create("in", zmq.PULL, zmq.POLLIN)
+            sockets.engage(0.1)
+            sockets.close("in")
+        assert len(os.listdir("/proc/self/fd")) <= before + 1
