@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import math
 import os
+import signal
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -15,7 +17,7 @@ import pytest
 import zmq
 import zmq.asyncio
 
-from agentzero import AsyncSocketManager, SocketManager
+from agentzero import AsyncSocketManager, SocketManager, steps
 from agentzero.errors import AgentZeroSocketError, PluginError, SocketClosed, SocketTimeout
 from tests.processes import START, running
 
@@ -25,6 +27,13 @@ NAMES = [name for name in dir(SocketManager) if not name.startswith("_")]
 
 # What either manager defines for itself, rather than in the base that they share.
 VERBS = [name for name in NAMES if name in vars(SocketManager)]
+
+
+@pytest.fixture
+def without_naps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing but a wake-up ends a wait in the time of a test."""
+    for name in ("FIRST_NAP", "LONGEST_NAP"):
+        monkeypatch.setattr(steps, name, 1800.0)
 
 
 def looped(test: Callable[[], Any]) -> Callable[[str], None]:
@@ -52,7 +61,8 @@ async def pipe(kinds: tuple[int, int] = (zmq.PULL, zmq.PUSH), hwm: int = 0) -> A
 
 
 async def waiting(sockets: AsyncSocketManager, name: str, tasks: int = 1) -> None:
-    while len(sockets._channels[name]._waiters) < tasks:
+    waiters, engaged = sockets._channels[name]._waiters, sockets._registered._waiting
+    while len({*waiters, *engaged}) < tasks:
         await asyncio.sleep(0.001)
 
 
@@ -225,10 +235,15 @@ async def test_closing_wakes_whoever_waits() -> None:
 @looped
 async def test_who_never_has_to_wait_lets_others_have_turns() -> None:
     async with pipe() as sockets:
-        assert await turns_of_others(partial(sockets.send, "out", 1), 2000) >= 30
-        assert await turns_of_others(partial(sockets.recv, "in"), 2000) >= 30
+        assert await turns_of_others(partial(sockets.send, "out", 1), 5000) >= 19
+        assert await turns_of_others(partial(sockets.recv, "in"), 5000) >= 19
         assert await turns_of_others(partial(sockets.recv_safe, "in", 0), 100) >= 100
         assert await turns_of_others(partial(sockets.engage, 0), 100) >= 100
+        large = partial(sockets.send, "out", "x" * 100_000)
+        assert await turns_of_others(large, 60) >= 20
+        ready = partial(sockets.ready, "in", zmq.POLLIN)
+        assert await turns_of_others(ready, 5000) >= 19
+        assert await turns_of_others(sockets.engage, 5000) >= 19
 
 
 def test_what_suits_the_other_manager_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,11 +263,14 @@ def test_what_suits_the_other_manager_is_refused(monkeypatch: pytest.MonkeyPatch
 async def test_the_socket_s_own_recv_works_beside_the_verbs() -> None:
     async with pipe() as sockets:
         for _ in range(20):
-            both = asyncio.gather(sockets.get_by_name("in").recv(), sockets.recv("in"))
-            await waiting(sockets, "in")
-            await sockets.send("out", 1)
-            await sockets.send("out", 1)
-            assert await both == [b"1", 1]
+            for receive, received in (
+                (sockets.get_by_name("in").recv, b"1"),
+                (partial(sockets.recv, "in"), 1),
+            ):
+                task = asyncio.ensure_future(receive())
+                await turns(3)
+                await sockets.send("out", 1)
+                assert await task == received
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="this system has no /proc")
@@ -268,6 +286,38 @@ async def test_no_file_descriptor_is_left_open() -> None:
             sockets.close("short")
         await asyncio.sleep(0.1)
         assert len(os.listdir("/proc/self/fd")) <= before + 2
+
+
+@pytest.mark.usefixtures("without_naps")
+@looped
+async def test_a_signal_handler_that_closes_a_socket_wakes_its_waiters() -> None:
+    async with pipe() as sockets:
+        before = signal.signal(signal.SIGALRM, lambda *_: sockets.close("in"))
+        try:
+            task = asyncio.create_task(sockets.recv("in", timeout=math.inf))
+            await waiting(sockets, "in")
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            with pytest.raises(SocketClosed):
+                await task
+        finally:
+            signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.usefixtures("without_naps")
+def test_a_manager_goes_on_in_a_new_loop_when_its_own_is_over() -> None:
+    sockets = AsyncSocketManager(linger=0)
+    sockets.ensure_and_bind("in", zmq.PULL, "inproc://loops")
+    sockets.ensure_and_connect("out", zmq.PUSH, "inproc://loops")
+    for number in range(3):
+
+        async def talk() -> int:
+            task = asyncio.create_task(sockets.recv("in"))
+            await waiting(sockets, "in")
+            await sockets.send("out", number)  # noqa: B023
+            return int(await task)
+
+        assert asyncio.run(talk()) == number
+    asyncio.run(sockets.close_all())
 
 
 @pytest.mark.parametrize("loop", LOOPS)

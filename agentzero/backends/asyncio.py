@@ -7,15 +7,19 @@ import asyncio
 import math
 import os
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Literal
 
 from agentzero.backends.base import Lock
+from agentzero.backends.readiness import readiness
 from agentzero.errors import AgentZeroSocketError
 
 __all__ = ["AsyncioBackend"]
+
+# How often in a row a file descriptor may be readable with nobody there before it is watched no
+# more. To go on watching saves two system calls for each wait.
+PATIENCE = 3
 
 
 class AsyncioWaiter:
@@ -24,12 +28,15 @@ class AsyncioWaiter:
     def __init__(self, backend: AsyncioBackend, loop: asyncio.AbstractEventLoop) -> None:
         self._backend = backend
         self._loop = loop
+        self._thread = threading.get_ident()
         self._future: asyncio.Future[None] | None = None
         self._woken = False
 
     def wake(self) -> None:
         self._woken = True
-        if threading.get_ident() == self._backend.thread:
+        # Outside of a task, as in a signal handler, the loop may be asleep.
+        at_work = threading.get_ident() == self._thread and asyncio.current_task(self._loop)
+        if at_work:
             self.end_wait()
         else:
             with suppress(RuntimeError):  # the loop is closed, and its tasks with it
@@ -49,20 +56,67 @@ class AsyncioWaiter:
     async def _wait(self, fds: Sequence[int], timeout: float) -> None:
         self._future = self._loop.create_future()
         timer = None if timeout == math.inf else self._loop.call_later(timeout, self.end_wait)
+        watched = []
         try:
-            self._backend.watch(fds, self)
+            for fd in fds:
+                watched.append(self._backend.watch(fd, self))
             if self._woken:
                 self.end_wait()
             await self._future
         finally:
             self._woken = False
             self._future = None
-            self._backend.unwatch(fds, self)
+            for watch in watched:
+                watch.waiters.remove(self)
             if timer is not None:
                 timer.cancel()
 
     def close(self) -> None:
         """Do nothing: nothing is kept."""
+
+
+class Watch:
+    """A file descriptor that the loop watches, and who waits for it.
+
+    What is watched is a copy, as one file descriptor has one reader: the socket that is handed out
+    may want its own.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, fd: int) -> None:
+        self.waiters: list[AsyncioWaiter] = []
+        self._loop = loop
+        self._copy = os.dup(fd)
+        self._readiness = readiness([self._copy])
+        self._in_vain = PATIENCE
+
+    def begin(self) -> None:
+        """Have the loop watch, if it does not."""
+        if self._in_vain >= PATIENCE:
+            self._loop.add_reader(self._copy, self._readable)
+        self._in_vain = 0
+
+    def _readable(self) -> None:
+        if not self.waiters:
+            self._in_vain += 1
+            if self._in_vain == PATIENCE:
+                self._loop.remove_reader(self._copy)
+        # Unless that is past: the loop asks once more before the task that it woke has run.
+        elif self._readiness.wait(0):
+            self.waiters[0].end_wait()  # one is enough: what it leaves it passes on
+
+    def end(self) -> None:
+        """Stop watching; only the loop's own thread may call it, or any once it is closed."""
+        if not self._loop.is_closed():
+            with suppress(NotImplementedError):  # it could not be added either
+                self._loop.remove_reader(self._copy)
+        os.close(self._copy)
+
+    def end_soon(self) -> None:
+        """Stop watching; any thread may call it."""
+        try:
+            self._loop.call_soon_threadsafe(self.end)
+        except RuntimeError:  # the loop is closed
+            self.end()
 
 
 class AsyncioBackend:
@@ -75,75 +129,55 @@ class AsyncioBackend:
     name = "asyncio"
     flavour = "zmq.asyncio"
     is_async: Literal[True] = True
-    turn_every = 64
+    turn_every = 256
 
     def __init__(self) -> None:
-        self.thread = 0
+        self._thread = 0
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._waiters: dict[int, list[AsyncioWaiter]] = defaultdict(list)
-        self._copies: dict[int, int] = {}
-        self._books = threading.RLock()
+        self._watches: dict[int, Watch] = {}
 
     def lock(self) -> Lock:
         return threading.RLock()
 
     def waiter(self) -> AsyncioWaiter:
         loop = asyncio.get_running_loop()
-        if self._loop is None:
-            self._loop, self.thread = loop, threading.get_ident()
-        elif self._loop is not loop:
+        if self._loop is not loop:
+            self._belong_to(loop)
+        return AsyncioWaiter(self, loop)
+
+    def _belong_to(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._loop is not None and not self._loop.is_closed():
             raise AgentZeroSocketError(
                 "this manager belongs to another event loop, the one that first waited with it:"
                 " make one manager for each loop"
             )
-        return AsyncioWaiter(self, loop)
+        for fd in list(self._watches):
+            self.forget(fd)
+        self._loop, self._thread = loop, threading.get_ident()
 
     def detach(self, function: Callable[[], object]) -> object:
         return _thread.start_new_thread(function, ())
 
-    def watch(self, fds: Sequence[int], waiter: AsyncioWaiter) -> None:
+    def watch(self, fd: int, waiter: AsyncioWaiter) -> Watch:
         """Have `waiter` end its wait when an fd is readable."""
-        with self._books, suppress(OSError):  # closed meanwhile: the waiter was woken
-            for fd in fds:
-                self._waiters[fd].append(waiter)
-                if len(self._waiters[fd]) == 1:
-                    self._add_reader(fd)
-
-    def unwatch(self, fds: Sequence[int], waiter: AsyncioWaiter) -> None:
-        """Undo `watch`, as far as `forget` has not done so."""
-        with self._books:
-            for fd in fds:
-                waiters = self._waiters.get(fd, [])
-                if waiter in waiters:
-                    waiters.remove(waiter)
-                    if not waiters:
-                        self._remove_reader(fd)
-
-    def _add_reader(self, fd: int) -> None:
-        # A copy, as one fd has one reader: the socket that is handed out may want its own.
         assert self._loop is not None
-        if fd not in self._copies:
-            self._copies[fd] = os.dup(fd)
+        watch = self._watches.get(fd)
+        if watch is None:
+            watch = self._watches[fd] = Watch(self._loop, fd)
         try:
-            self._loop.add_reader(self._copies[fd], self._readable, fd)
+            watch.begin()
         except NotImplementedError as error:
             raise AgentZeroSocketError(
                 "this event loop cannot watch sockets; on Windows use asyncio.SelectorEventLoop"
             ) from error
-
-    def _remove_reader(self, fd: int) -> None:
-        if fd in self._copies and self._loop is not None and not self._loop.is_closed():
-            with suppress(NotImplementedError):  # it could not be added either
-                self._loop.remove_reader(self._copies[fd])
-
-    def _readable(self, fd: int) -> None:
-        # One is enough: what it leaves it passes on.
-        for waiter in self._waiters.get(fd, [])[:1]:
-            waiter.end_wait()
+        watch.waiters.append(waiter)
+        return watch
 
     def forget(self, fd: int) -> None:
-        with self._books:
-            if self._waiters.pop(fd, None):
-                self._remove_reader(fd)
-            if fd in self._copies:
-                os.close(self._copies.pop(fd))
+        watch = self._watches.pop(fd, None)
+        if watch is None:
+            return
+        if threading.get_ident() == self._thread:
+            watch.end()
+        else:
+            watch.end_soon()

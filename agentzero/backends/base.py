@@ -65,8 +65,8 @@ class Backend(Protocol):
         name: what it is registered as.
         flavour: the pyzmq module whose sockets suit it, e.g. "zmq" or "zmq.green".
         is_async: False; it tells the two Protocols apart.
-        turn_every: after how many messages a task that never has to wait lets others have a turn;
-            0 where tasks need no such courtesy, as threads do not.
+        turn_every: after how many messages, or KiB, a task that never has to wait lets others have
+            a turn; 0 where tasks need no such courtesy, as threads do not.
     """
 
     name: str

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import _thread
-import math
 import os
-import select
 import socket
 import threading
 import weakref
@@ -15,34 +13,9 @@ from contextlib import suppress
 from typing import Literal
 
 from agentzero.backends.base import Lock
+from agentzero.backends.readiness import readiness
 
 __all__ = ["ThreadsBackend"]
-
-
-class Readiness:
-    """Which of some file descriptors are readable; made once to wait for the same often."""
-
-    def __init__(self, fds: Sequence[int]) -> None:
-        self._poll = select.poll()
-        for fd in fds:
-            self._poll.register(fd, select.POLLIN)
-
-    def wait(self, timeout: float) -> list[int]:
-        ready = self._poll.poll(None if timeout == math.inf else timeout * 1000)
-        return [fd for fd, _ in ready]
-
-
-class SelectReadiness(Readiness):
-    """The same where there is no poll(2), which is on Windows."""
-
-    def __init__(self, fds: Sequence[int]) -> None:
-        self._fds = fds
-
-    def wait(self, timeout: float) -> list[int]:
-        return select.select(self._fds, [], [], None if timeout == math.inf else timeout)[0]
-
-
-readiness = Readiness if hasattr(select, "poll") else SelectReadiness
 
 
 class ThreadWaiter:
@@ -55,6 +28,7 @@ class ThreadWaiter:
         self._ours.setblocking(False)
         self._theirs.setblocking(False)
         self._fd = self._ours.fileno()
+        self._given_up = False
         self._fds: Sequence[int] = ()
         self._readiness = readiness([self._fd])
 
@@ -72,8 +46,14 @@ class ThreadWaiter:
 
     def close(self) -> None:
         pool = self._pool()
-        if pool is not None:
+        if pool is not None and not self._given_up:
+            self._given_up = True
             pool.append(self)
+
+    def reused(self) -> ThreadWaiter:
+        """Return it for another task."""
+        self._given_up = False
+        return self
 
     def __del__(self) -> None:
         with suppress(AttributeError):  # there were no file descriptors left to make them
@@ -104,7 +84,7 @@ class ThreadsBackend:
         if self._process != os.getpid():  # a fork shares sockets with its parent
             self._pool, self._process = deque(), os.getpid()
         try:
-            return self._pool.pop()
+            return self._pool.pop().reused()
         except IndexError:
             return ThreadWaiter(self._pool)
 
