@@ -33,10 +33,15 @@ else:
 class Socket(GreenSocket):
     """A socket whose own `recv` and `send` let other greenlets run while they wait.
 
+    A verb of the manager that works on the same socket meanwhile may take the wake-up of such a
+    wait, which then notices a second later.
+
     >>> import zmq.green
     >>> issubclass(Socket, zmq.green.Socket)
     True
     """
+
+    _gevent_bug_timeout = 1.0  # seconds after which a wait looks by itself; pyzmq's is 11.6
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

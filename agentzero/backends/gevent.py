@@ -16,6 +16,13 @@ __all__ = ["GeventBackend"]
 
 READ = 1
 
+# libuv counts in milliseconds, and warns of what is less.
+SHORTEST = 0.001
+
+# Native also where threading is patched. (What gevent keeps as the original of threading.RLock is
+# a function that makes locks of gevent's.)
+native_lock = get_original("_thread", "RLock")
+
 
 class GeventWaiter:
     """One greenlet's place to wait at."""
@@ -23,11 +30,14 @@ class GeventWaiter:
     def __init__(self) -> None:
         self._hub = gevent.get_hub()
         self._async = self._hub.loop.async_()
-        self._woken = False
+        self._lock = native_lock()
+        self._woken = self._closed = False
 
     def wake(self) -> None:
         self._woken = True
-        self._async.send()
+        with self._lock:  # libuv's loops let other threads run while they send
+            if not self._closed:
+                self._async.send()
 
     def wait(self, fds: Sequence[int], timeout: float) -> None:
         if timeout == 0:
@@ -38,11 +48,12 @@ class GeventWaiter:
     def _wait(self, fds: Sequence[int], timeout: float) -> None:
         if gevent.get_hub() is not self._hub:  # a generator that another thread goes on with
             self.__init__()  # type: ignore[misc]
-        switch = Switch(self._hub)
-        watchers = [self._async, *(self._hub.loop.io(fd, READ) for fd in fds)]
-        if timeout != math.inf:
-            watchers.append(self._hub.loop.timer(timeout))
+        switch, loop = Switch(self._hub), self._hub.loop
+        watchers = [self._async]
         try:
+            watchers += (loop.io(fd, READ) for fd in fds)
+            if timeout != math.inf:
+                watchers.append(loop.timer(max(timeout, SHORTEST)))
             for watcher in watchers:
                 watcher.start(switch.switch, None)
             if not self._woken:
@@ -55,7 +66,9 @@ class GeventWaiter:
                 watcher.close()
 
     def close(self) -> None:
-        self._async.close()
+        with self._lock:
+            self._closed = True
+            self._async.close()
 
 
 class GeventBackend:
@@ -68,12 +81,12 @@ class GeventBackend:
     name = "gevent"
     flavour = "zmq.green"
     is_async: Literal[False] = False
-    turn_every = 64
+    turn_every = 256
 
     def lock(self) -> Lock:
-        # A native lock also where threading is patched: it is held for microseconds and never
-        # across a switch, and threads with hubs of their own share it.
-        lock: Lock = get_original("threading", "RLock")()
+        # It is held for microseconds and never across a switch, and threads with hubs of their own
+        # share it.
+        lock: Lock = native_lock()
         return lock
 
     def waiter(self) -> GeventWaiter:
