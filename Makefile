@@ -19,13 +19,13 @@ test: $(READY) ## Check style and types, then run every test with branch coverag
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	$(PY) -m mypy --strict examples/pipeline/*.py benchmarks/*.py
+	$(PY) -m mypy --strict examples/*.py examples/pipeline/*.py examples/plugins/*/*/*.py benchmarks/*.py
 	$(PY) -m pytest --cov
 
 demo: $(READY) ## Run the worker pipeline of examples/pipeline on real files
 	@$(PY) examples/pipeline/demo.py
 
-bench: $(READY) ## Measure speed beside bare pyzmq
+bench: $(VENV)/.bench ## Measure speed beside pyzmq and others; write docs/benchmarks.md
 	@$(PY) benchmarks/run.py
 
 format: $(READY) ## Format the code and mend what ruff can mend
@@ -36,7 +36,7 @@ clean: ## Remove everything that these commands made
 	rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml examples/plugins/agentzero-trio/pyproject.toml
 	@command -v "$(PYTHON)" >/dev/null || { \
 	    echo "AgentZero needs Python 3.11 or later: there is no $(PYTHON) here." >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -47,5 +47,10 @@ $(READY): pyproject.toml
 	@echo "Setting up $(VENV) (once; it takes about a minute)"
 	@"$(PYTHON)" -m venv --clear $(VENV)
 	@$(PY) -m pip install -q 'pip>=25.1' # the first one that knows --group
-	@$(PY) -m pip install -q -e '.[gevent,cli]' --group dev
+	@$(PY) -m pip install -q -e '.[gevent,cli]' -e examples/plugins/agentzero-trio --group dev
+	@touch $@
+
+# Libraries to compare with, which nothing else needs.
+$(VENV)/.bench: $(READY)
+	@$(PY) -m pip install -q --group bench
 	@touch $@
