@@ -2,22 +2,25 @@
 
 Whatever takes `backend`, or `sockets`, which is made with it, runs once for each backend. Such a
 test starts tasks, pauses and signals through `backend` alone, and calls the manager's verbs by
-their plain names: it cannot tell threads from greenlets. An event loop joins by one more class
-beside `Threads` and `Greenlets`: its `manager` hands each verb to the loop and waits for it there.
+their plain names: it cannot tell threads from greenlets, nor either from an event loop, whose
+manager hands each verb that can wait to the loop, and waits for it there.
 """
 
 from __future__ import annotations
 
+import inspect
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 import pytest
 import zmq
+from anyio.from_thread import start_blocking_portal
 
-from agentzero import SocketManager
+from agentzero import AsyncSocketManager, SocketManager
 
 # How long anything may take that is sure to come, in seconds: far more than any machine needs.
 PATIENCE = 20.0
@@ -44,6 +47,10 @@ class Threads:
     event = staticmethod(threading.Event)
     pause = staticmethod(time.sleep)
 
+    def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        """What a function returns, or the awaitable that it returns."""
+        return function(*args)
+
     def spawn(self, function: Callable[..., Any], *args: Any, **options: Any) -> Task:
         future: Future[Any] = Future()
         run = _settle(function, args, options, future.set_result, future.set_exception)
@@ -53,9 +60,12 @@ class Threads:
     def manager(self, **options: Any) -> SocketManager:
         return SocketManager(backend=self.name, **options)
 
+    def end(self) -> None:
+        """Nothing is to be ended."""
+
 
 class Greenlets:
-    """Tasks are greenlets; nothing is monkey-patched."""
+    """Tasks are greenlets; nothing is monkey-patched but in `test_monkey_patched.py`."""
 
     name = "gevent"
 
@@ -65,6 +75,9 @@ class Greenlets:
         self.event = self._event.Event
         self.pause = self._gevent.sleep
 
+    def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        return function(*args)
+
     def spawn(self, function: Callable[..., Any], *args: Any, **options: Any) -> Task:
         promise = self._event.AsyncResult()
         self._gevent.spawn(_settle(function, args, options, promise.set, promise.set_exception))
@@ -72,6 +85,99 @@ class Greenlets:
 
     def manager(self, **options: Any) -> SocketManager:
         return SocketManager(backend=self.name, **options)
+
+    def end(self) -> None:
+        """Nothing is to be ended: the hub is the process's."""
+
+
+class Loop(Threads):
+    """Tasks are threads, which wait for what an event loop does for them."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        pytest.importorskip("agentzero_trio" if name == "trio" else name)
+        self._backend = "trio" if name == "trio" else "asyncio"
+        options = {"use_uvloop": True} if name == "uvloop" else {}
+        self._running = start_blocking_portal(self._backend, options)
+        self._portal = self._running.__enter__()
+
+    def manager(self, **options: Any) -> Any:
+        return Blocking(AsyncSocketManager(backend=self._backend, **options), self.call)
+
+    def call(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        """Call it in the loop; wait for what it returns where that is an awaitable."""
+        result, error = self._portal.call(_outcome, function, args, options)
+        try:
+            if error is not None:
+                raise error
+            return result
+        finally:
+            del error  # or it would keep itself, and with that the manager
+
+    def end(self) -> None:
+        self._portal.call(self._portal.stop, True)  # and what a failed test has left there
+        self._running.__exit__(None, None, None)
+
+
+async def _outcome(function: Callable[..., Any], args: Any, options: Any) -> tuple[Any, Any]:
+    # A portal would not hand Ctrl-C on to its caller, but end.
+    try:
+        result = function(*args, **options)
+        return (await result if inspect.isawaitable(result) else result), None
+    except BaseException as error:
+        return None, error
+
+
+class Blocking:
+    """An AsyncSocketManager with the face of a SocketManager: its coroutines are waited for."""
+
+    def __init__(self, manager: AsyncSocketManager, run: Callable[..., Any]) -> None:
+        vars(self).update(_manager=manager, _run=run)
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._manager, name)
+        return partial(self._run, value) if inspect.iscoroutinefunction(value) else value
+
+    def __setattr__(self, name: str, value: object) -> None:
+        setattr(self._manager, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        delattr(self._manager, name)
+
+    def subscribe(self, *args: Any, **options: Any) -> Iterator[Any]:
+        return _iterate(self._manager.subscribe(*args, **options), self._run)
+
+    def __enter__(self) -> Blocking:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close_all()
+
+    def __bool__(self) -> bool:
+        return bool(self._manager)
+
+    def __len__(self) -> int:
+        return len(self._manager)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._manager
+
+    def __repr__(self) -> str:
+        return repr(self._manager)
+
+
+def _iterate(
+    events: AsyncGenerator[Any, None], run: Callable[..., Any]
+) -> Generator[Any, None, None]:
+    try:
+        while True:
+            try:
+                event = run(events.__anext__)
+            except StopAsyncIteration:
+                return
+            yield event
+    finally:
+        run(events.aclose)
 
 
 def _settle(
@@ -94,13 +200,21 @@ def _settle(
 
 Tasks = Threads | Greenlets
 
-BACKENDS: dict[str, type[Tasks]] = {"threads": Threads, "gevent": Greenlets}
+BACKENDS: dict[str, Callable[[], Tasks]] = {
+    "threads": Threads,
+    "gevent": Greenlets,
+    "asyncio": partial(Loop, "asyncio"),
+    "uvloop": partial(Loop, "uvloop"),
+    "trio": partial(Loop, "trio"),
+}
 
 
 @pytest.fixture(params=list(BACKENDS))
-def backend(request: pytest.FixtureRequest) -> Tasks:
+def backend(request: pytest.FixtureRequest) -> Iterator[Tasks]:
     """How concurrent tasks run, and what the managers of the test wait with."""
-    return BACKENDS[request.param]()
+    tasks = BACKENDS[request.param]()
+    yield tasks
+    tasks.end()
 
 
 @pytest.fixture
@@ -228,7 +342,8 @@ def waiting(eventually: Callable[..., None]) -> Callable[..., None]:
     """Return when as many tasks wait on a socket."""
 
     def wait(sockets: SocketManager, name: str, tasks: int = 1) -> None:
-        channel = sockets._channels[name]
-        eventually(lambda: len(channel._waiters) >= tasks)
+        # Who engages waits for all that is registered.
+        waiters, engaged = sockets._channels[name]._waiters, sockets._registered._waiting
+        eventually(lambda: max(len(waiters), len(engaged)) >= tasks)
 
     return wait

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 import zmq
 
-from agentzero import SocketManager
+from agentzero import AsyncSocketManager, SocketManager
 from agentzero.errors import AgentZeroSocketError, PluginError
+
+Make = Callable[..., Any]
 
 CONSTRUCTOR: dict[str, tuple[dict[str, Any], str]] = {
     "the name of a flavour": ({"zmq": "zmq"}, "zmq"),
@@ -29,28 +31,37 @@ CONSTRUCTOR: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+either = pytest.mark.parametrize("manager_class", [SocketManager, AsyncSocketManager])
+
+
+@either
 @pytest.mark.parametrize(("arguments", "about"), CONSTRUCTOR.values(), ids=CONSTRUCTOR)
-def test_a_manager_checks_what_it_is_made_of(arguments: dict[str, Any], about: str) -> None:
+def test_a_manager_checks_what_it_is_made_of(
+    manager_class: Make, arguments: dict[str, Any], about: str
+) -> None:
     with pytest.raises(TypeError, match=about):
-        SocketManager(**arguments)
+        manager_class(**arguments)
 
 
-def test_a_context_in_the_place_of_the_flavour_is_a_clear_error() -> None:
+@either
+def test_a_context_in_the_place_of_the_flavour_is_a_clear_error(manager_class: Make) -> None:
     with zmq.Context() as context, pytest.raises(TypeError, match="zmq"):
-        SocketManager(context)  # type: ignore[arg-type]
+        manager_class(context)
 
 
+@either
 @pytest.mark.parametrize("argument", ["timeout", "polling_timeout", "linger"])
 @pytest.mark.parametrize("value", [-1, -0.001, math.nan, -math.inf])
-def test_times_are_zero_or_more(argument: str, value: float) -> None:
+def test_times_are_zero_or_more(manager_class: Make, argument: str, value: float) -> None:
     with pytest.raises(ValueError, match=argument):
-        SocketManager(**{argument: value})  # type: ignore[arg-type]
+        manager_class(**{argument: value})
 
 
+@either
 @pytest.mark.parametrize("argument", ["backend", "serialization_backend"])
-def test_an_unknown_name_lists_the_known_ones(argument: str) -> None:
+def test_an_unknown_name_lists_the_known_ones(manager_class: Make, argument: str) -> None:
     with pytest.raises(PluginError, match=r"threads|json"):
-        SocketManager(**{argument: "nonsense"})  # type: ignore[arg-type]
+        manager_class(**{argument: "nonsense"})
 
 
 def test_the_asynchronous_flavour_names_the_manager_that_it_is_for() -> None:
@@ -62,8 +73,8 @@ def test_the_asynchronous_flavour_names_the_manager_that_it_is_for() -> None:
 
 
 @pytest.mark.parametrize("linger", [3_000_000, 1e12])
-def test_a_linger_of_months_is_no_less_than_a_linger(linger: float) -> None:
-    with SocketManager(linger=linger) as sockets:
+def test_a_linger_of_months_is_no_less_than_a_linger(manager: Make, linger: float) -> None:
+    with manager(linger=linger) as sockets:
         sockets.create("out", zmq.PUSH)
 
 

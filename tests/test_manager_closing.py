@@ -157,8 +157,8 @@ def test_closing_all_twice_is_harmless(manager: Make) -> None:
     assert jobs.closed
 
 
-def test_a_manager_closes_at_the_end_of_its_block() -> None:
-    with SocketManager(linger=0) as sockets:
+def test_a_manager_closes_at_the_end_of_its_block(manager: Make) -> None:
+    with manager() as sockets:
         jobs = sockets.create("jobs", zmq.PULL)
     assert jobs.closed
     assert sockets.context.closed
@@ -251,7 +251,7 @@ def test_a_close_that_ctrl_c_ended_can_be_repeated(
         monkeypatch.undo()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sockets.backend, "forget", interrupted)
+    monkeypatch.setattr(sockets._channels["x"], "forget", interrupted)
     with pytest.raises(KeyboardInterrupt):
         sockets.close("x")
     sockets.close("x")

@@ -236,7 +236,9 @@ def test_letting_go_of_what_was_never_there_is_an_error(sockets: SocketManager) 
         sockets.unbind("socket", "inproc://nowhere")
 
 
-def test_a_connection_comes_back_with_its_peer(sockets: SocketManager, peer: Make) -> None:
+def test_a_connection_comes_back_with_its_peer(
+    sockets: SocketManager, manager: Make, peer: Make
+) -> None:
     pull = peer(zmq.PULL)
     address = f"tcp://127.0.0.1:{pull.bind_to_random_port('tcp://127.0.0.1')}"
     sockets.ensure_and_connect("out", zmq.PUSH, address)
@@ -244,7 +246,7 @@ def test_a_connection_comes_back_with_its_peer(sockets: SocketManager, peer: Mak
     sockets.send("out", "first")
     assert pull.recv() == b'"first"'
     pull.close()
-    with SocketManager(linger=0) as others:
+    with manager() as others:
         others.create("in", zmq.PULL)
         while "in" in others and not others.endpoints("in"):
             with suppress(SocketBindError):  # the closed socket's port takes a moment

@@ -37,7 +37,7 @@ def test_an_address_that_cannot_be_used_leaves_no_trace(
         getattr(sockets, verb)("socket", address, zmq.POLLOUT)
     assert repr(address) in str(caught.value)
     assert sockets.endpoints("socket") == []
-    assert sockets._registered == {}
+    assert not sockets._registered
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:*", "tcp://no such host:6000"])
@@ -55,7 +55,7 @@ def test_what_was_made_for_an_attachment_that_failed_is_gone_again(
     with pytest.raises(AgentZeroSocketError):
         getattr(sockets, verb)("socket", zmq.PUSH, "nonsense", zmq.POLLOUT)
     assert sockets.names() == []
-    assert sockets._registered == {}
+    assert not sockets._registered
     assert sockets._by_socket == {}
 
 
@@ -76,7 +76,7 @@ def test_a_socket_that_was_there_before_stays_as_it_was(sockets: SocketManager) 
         sockets.ensure_and_bind("jobs", zmq.PULL, "nonsense", zmq.POLLIN)
     assert sockets.get_by_name("jobs") is jobs
     assert sockets.endpoints("jobs") == ["inproc://jobs"]
-    assert sockets._registered == {}
+    assert not sockets._registered
 
 
 @pytest.mark.parametrize("verb", ["bind", "connect", "ensure_and_bind", "ensure_and_connect"])

@@ -31,6 +31,7 @@ WAITS = {
     "wait_until_ready": "sockets.wait_until_ready('in', zmq.POLLIN, timeout=60)",
 }
 
+# An event loop raises Ctrl-C in itself, and ends by it: tests/test_aio.py has that.
 backends = pytest.mark.parametrize("backend", ["threads", "gevent"])
 
 needs_posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

@@ -123,10 +123,10 @@ def test_engage_ends_with_the_first_message(
 
 
 def test_engage_with_nothing_registered_waits_without_working(sockets: SocketManager) -> None:
-    began, worked = time.monotonic(), time.thread_time()
+    began, worked = time.monotonic(), time.process_time()
     assert sockets.engage(400) == {}
     assert time.monotonic() - began >= 0.399
-    assert time.thread_time() - worked < 0.2
+    assert time.process_time() - worked < 0.2
 
 
 def test_engage_polls_no_socket_that_was_closed(pair: SocketManager) -> None:
@@ -161,10 +161,10 @@ def test_waiting_takes_no_message_away(pair: SocketManager) -> None:
     assert pair.engage(0) == {}
 
 
-def test_what_is_ready_can_be_used_by_hand(pair: SocketManager) -> None:
+def test_what_is_ready_can_be_used_by_hand(backend: Any, pair: SocketManager) -> None:
     pair.send("b", "hello")
     socket = pair.wait_until_ready("a", zmq.POLLIN)
-    assert socket.recv(zmq.NOBLOCK) == b'"hello"'
+    assert backend.call(socket.recv, zmq.NOBLOCK) == b'"hello"'
 
 
 def test_several_tasks_wait_on_one_socket_and_each_message_wakes_one(

@@ -188,9 +188,9 @@ def test_an_asyncio_socket_that_another_thread_closes_as_a_wait_begins_ends_that
             sockets.create("in", zmq.PULL)
             watch = sockets.backend.watch
 
-            def too_late(*arguments: Any) -> None:
+            def too_late(*arguments: Any) -> Any:
                 elsewhere(lambda: sockets.close("in"))
-                watch(*arguments)
+                return watch(*arguments)
 
             sockets.backend.watch = too_late  # type: ignore[method-assign]
             with pytest.raises(SocketClosed):

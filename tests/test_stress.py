@@ -9,14 +9,28 @@ import pytest
 from tests.processes import START, run, running
 
 
+def needs(backend: str) -> None:
+    """Skip the test where what the backend needs is not installed."""
+    for module in {"threads": (), "trio": ("anyio", "agentzero_trio")}.get(backend, (backend,)):
+        pytest.importorskip(module)
+
+
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize(
     ("backend", "total", "high_water_mark"),
-    [("threads", 200_000, 5), ("threads", 20_000, 1), ("gevent", 40_000, 5)],
+    [
+        ("threads", 200_000, 5),
+        ("threads", 20_000, 1),
+        ("gevent", 40_000, 5),
+        ("asyncio", 20_000, 5),
+        ("uvloop", 20_000, 5),
+        ("trio", 10_000, 5),
+    ],
 )
 def test_senders_and_receivers_that_share_a_dealer_lose_and_double_nothing(
     backend: str, total: int, high_water_mark: int
 ) -> None:
+    needs(backend)
     mark = str(high_water_mark)
     with running("-m", "tests.peers.echo", mark, measured=False) as echo:
         peer = ["-m", "tests.peers.traffic", backend, echo.line(), str(total), mark]
@@ -30,10 +44,14 @@ def test_senders_and_receivers_that_share_a_dealer_lose_and_double_nothing(
 
 
 @pytest.mark.parametrize("how", ["close", "close_all"])
-@pytest.mark.parametrize(("backend", "rounds"), [("threads", 150), ("gevent", 100)])
+@pytest.mark.parametrize(
+    ("backend", "rounds"),
+    [("threads", 150), ("gevent", 100), ("asyncio", 50), ("uvloop", 50), ("trio", 50)],
+)
 def test_sockets_closed_under_busy_tasks_end_them_and_never_the_process(
     backend: str, how: str, rounds: int
 ) -> None:
+    needs(backend)
     peer = ["-m", "tests.peers.closing", backend, how, str(rounds)]
     ended = run(*peer, within=START + 25, measured=False)
     assert ended.err == ""

@@ -15,21 +15,21 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import zmq
 
-from agentzero import SocketManager
 from agentzero.errors import ManagerClosed, SocketClosed, SocketNotFound
-from tests.peers.tasks import start
+from tests.peers.tasks import Tasks, each, got, tasks_of
 
 EXPECTED = (SocketClosed, ManagerClosed, SocketNotFound)
 ADDRESSES = ("inproc://here", "tcp://127.0.0.1:*")
 LONG = 30.0
 
 
-def opened(backend: str, address: str) -> SocketManager:
+def opened(tasks: Tasks, address: str) -> Any:
     """Return a manager with PUSH and PULL, PUB and SUB, each pair connected."""
-    sockets = SocketManager(backend=backend, linger=0)
+    sockets = tasks.manager(linger=0)
     for source, sink, suffix in ((zmq.PUSH, zmq.PULL, "s"), (zmq.PUB, zmq.SUB, "events")):
         where = address if "*" in address else address + suffix
         names = zmq.SocketType(source).name, zmq.SocketType(sink).name
@@ -40,7 +40,7 @@ def opened(backend: str, address: str) -> SocketManager:
     return sockets
 
 
-def uses(sockets: SocketManager) -> list[Callable[[], object]]:
+def uses(sockets: Any) -> list[Callable[[], object]]:
     """Return what the tasks do over and over; two of the PULL's wait most of the time."""
     return [
         partial(sockets.send, "PUSH", "job", LONG),
@@ -54,67 +54,61 @@ def uses(sockets: SocketManager) -> list[Callable[[], object]]:
     ]
 
 
-def listen(sockets: SocketManager) -> None:
-    for _ in sockets.subscribe("SUB", "topic"):
+async def listen(sockets: Any) -> None:
+    async for _ in each(sockets.subscribe("SUB", "topic")):
         sockets.stats("SUB")
 
 
-def fiddle(sockets: SocketManager) -> None:
+async def fiddle(sockets: Any) -> None:
     sockets.set_topic("SUB", "more")
     sockets.unset_topic("SUB", "more")
-    sockets.engage(0)
-    sockets.ready("PUB", zmq.POLLOUT, 0)
+    await got(sockets.engage(0))
+    await got(sockets.ready("PUB", zmq.POLLOUT, 0))
     sockets.stats()
     sockets.endpoints("PULL")
 
 
-def turn(backend: str) -> Callable[[], None]:
-    """Return what lets other tasks run: greenlets whose sends succeed never stop by themselves."""
-    if backend == "gevent":
-        from gevent import sleep
-
-        return partial(sleep, 0)
-    return lambda: None
-
-
-def one_round(backend: str, how: str, address: str, pause: float) -> list[BaseException | None]:
-    sockets = opened(backend, address)
-    give_way = turn(backend)
+async def one_round(
+    tasks: Tasks, how: str, address: str, pause: float
+) -> list[BaseException | None]:
+    sockets = opened(tasks, address)
     busy = []
 
-    def repeat(use: Callable[[], object]) -> None:
+    async def repeat(use: Callable[[], object]) -> None:
         busy.append(use)
         while True:
-            use()
-            give_way()
+            await got(use())
+            # Where sends succeed, greenlets never stop by themselves.
+            await tasks.give_way()
 
-    def close() -> None:
+    async def close() -> None:
         if how == "close_all":
-            sockets.close_all()
+            await got(sockets.close_all())
         for name in ("SUB", "PUSH", "PUB", "PULL"):
             sockets.close(name)
 
-    tasks = [start(backend, repeat, use) for use in uses(sockets)]
-    until = time.monotonic() + pause
-    while len(busy) < len(tasks) or time.monotonic() < until:
-        give_way()
-        time.sleep(0)
-    closers = [start(backend, close) for _ in range(2)]
-    endings = [task.error() for task in closers]
-    assert endings == [None, None], endings
-    errors = [task.error() for task in tasks]
-    sockets.close_all()
+    async def end() -> None:
+        until = time.monotonic() + pause
+        while len(busy) < 8 or time.monotonic() < until:
+            await tasks.give_way()
+            time.sleep(0)
+        endings = await tasks.together(close, close)
+        assert endings == [None, None], endings
+
+    *errors, failure = await tasks.together(*[partial(repeat, use) for use in uses(sockets)], end)
+    assert failure is None, failure
+    await got(sockets.close_all())
     return errors
 
 
-def main(backend: str, how: str, rounds: int) -> None:
+async def main(tasks: Tasks, how: str, rounds: int) -> None:
     sys.setswitchinterval(1e-5)
     chance = random.Random(rounds)
     counts: Counter[str] = Counter()
     wrong: list[str] = []
     for number in range(rounds):
         pause = chance.random() * 0.004
-        for error in one_round(backend, how, ADDRESSES[number % 2], pause):
+        for error in await one_round(tasks, how, ADDRESSES[number % 2], pause):
             counts[type(error).__name__] += 1
             if not isinstance(error, EXPECTED):
                 wrong.append("".join(traceback.format_exception(error)) if error else "no error")
@@ -122,4 +116,5 @@ def main(backend: str, how: str, rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    chosen = tasks_of(sys.argv[1])
+    chosen.run(partial(main, chosen, sys.argv[2], int(sys.argv[3])))

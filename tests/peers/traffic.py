@@ -10,21 +10,21 @@ import json
 import sys
 import time
 from collections import Counter
+from functools import partial
 from itertools import groupby, pairwise
 from typing import Any
 
 import zmq
 
-from agentzero import SocketManager
-from tests.peers.tasks import start
+from tests.peers.tasks import Tasks, got, tasks_of
 
 SENDERS = RECEIVERS = 4
 LONGEST = 90.0
 
 
-def main(backend: str, address: str, total: int, high_water_mark: int) -> None:
+async def main(tasks: Tasks, address: str, total: int, high_water_mark: int) -> None:
     sys.setswitchinterval(1e-5)
-    sockets = SocketManager(backend=backend, linger=0)
+    sockets = tasks.manager(linger=0)
     sockets.create("dealer", zmq.DEALER)
     sockets.set_socket_option("dealer", zmq.HWM, high_water_mark)
     sockets.set_socket_option("dealer", zmq.SNDBUF, 4096)
@@ -33,20 +33,20 @@ def main(backend: str, address: str, total: int, high_water_mark: int) -> None:
     began = time.monotonic()
     received: list[list[list[int]]] = [[] for _ in range(RECEIVERS)]
 
-    def send(sender: int) -> None:
+    async def send(sender: int) -> None:
         for number in range(total // SENDERS):
-            sockets.send("dealer", [sender, number], timeout=LONGEST)
+            await got(sockets.send("dealer", [sender, number], timeout=LONGEST))
 
-    def receive(mine: list[list[int]]) -> None:
+    async def receive(mine: list[list[int]]) -> None:
         while sum(map(len, received)) < total and time.monotonic() < began + LONGEST:
-            message = sockets.recv_safe("dealer", timeout=0.2)
+            message = await got(sockets.recv_safe("dealer", timeout=0.2))
             if message is not None:
                 mine.append(message)
 
-    tasks = [start(backend, send, sender) for sender in range(SENDERS)]
-    tasks += [start(backend, receive, mine) for mine in received]
-    errors = [error for task in tasks if (error := task.error()) is not None]
-    sockets.close_all()
+    sending = [partial(send, sender) for sender in range(SENDERS)]
+    endings = await tasks.together(*sending, *[partial(receive, mine) for mine in received])
+    errors = [error for error in endings if error is not None]
+    await got(sockets.close_all())
     print(json.dumps(report(received, total, errors) | {"seconds": time.monotonic() - began}))
 
 
@@ -71,4 +71,5 @@ def overtaken(mine: list[list[int]]) -> int:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    chosen = tasks_of(sys.argv[1])
+    chosen.run(partial(main, chosen, sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
