@@ -1,103 +1,121 @@
-"""Measure this library beside bare pyzmq: interleaved rounds, medians, one table.
+"""Measure this library beside pyzmq and others; print the figures, and write docs/benchmarks.md.
 
-    python benchmarks/run.py [--rounds 7] [--messages 200000] [--round-trips 4000]
+    python benchmarks/run.py [--rounds 7] [--messages 100000] [--round-trips 4000] [--quick]
 
-Sender and receiver, or requester and replier, are two processes that talk over tcp loopback. Both
-sides of a pair use the same library. A round measures every peer once, so that a machine that slows
-down slows down all of them; the ratio is that of the medians.
+`--quick` is for work on these benchmarks: one round of few messages, printed and not written.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import platform
-import statistics
-import subprocess
 import sys
-from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
+import machine
 import msgspec
-import zmq
-from peers import MESSAGE, PEERS, Measured
-from scale import with_and_without_others
+import page
+from aims import POLLER, claims, idle_claims, polling_claims, scale_claim
+from children import Child, alone
+from peers import ASYNCIO, GEVENT, PEERS, THREADS, TRIO, UVLOOP, Peer
+from rounds import Rounds, add_round
+from side import MESSAGE
 
-PEER_SCRIPT = Path(__file__).with_name("peers.py")
-BASELINE = "bare pyzmq"
-LIMIT = 120  # seconds that one side may take
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+
+SHORT = {THREADS: "threads", GEVENT: "gevent", ASYNCIO: "asyncio", UVLOOP: "uvloop", TRIO: "trio"}
+POLLED = {
+    "ready": "ready, us",
+    "waiting": "waiting, processor us",
+    "late": "sent while waiting, us",
+}
+WAITING = {"threads": "200 threads", "gevent": "1,000 greenlets"}
 
 
-def start(*args: str) -> subprocess.Popen[str]:
-    """Start one side."""
-    command = [sys.executable, str(PEER_SCRIPT), *args]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+def arguments() -> argparse.Namespace:
+    """Return what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--messages", type=int, default=100_000)
+    parser.add_argument("--round-trips", type=int, default=4_000)
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
+    options.settle, options.idle = 15.0, 20.0
+    if options.quick:
+        options.rounds, options.messages, options.round_trips = 1, 20_000, 500
+        options.settle, options.idle = 1.0, 3.0
+    return options
 
 
-def converse(peer: str, server: str, client: str, count: int) -> tuple[Measured, Measured]:
-    """Let two processes talk; return what server and client measured."""
-    serving = start(peer, server, str(count))
-    assert serving.stdout is not None
-    address = serving.stdout.readline().strip()
-    asking = start(peer, client, str(count), address)
+def measure(options: argparse.Namespace, peers: list[Peer], backends: list[str]) -> list[Rounds]:
+    """Measure whatever goes in rounds: the peers, waiting for any, many sockets."""
+    of_peers, of_polling, of_scale = Rounds(), Rounds(), Rounds()
+    for round_number in range(options.rounds):
+        turn = -1 if round_number % 2 else 1
+        add_round(of_peers, peers[::turn], options.messages, options.round_trips)
+        for subject in [POLLER, *backends][::turn]:
+            for figure, value in alone("polling.py", subject).items():
+                of_polling.add(subject, POLLED[figure], value)
+        for figure, value in alone("scale.py").items():
+            of_scale.add("scale", figure, value)
+        print(f"round {round_number + 1} of {options.rounds}", file=sys.stderr, flush=True)
+    return [of_peers, of_polling, of_scale]
+
+
+def idle_shares(backends: list[str], settle: float, seconds: float) -> dict[str, float]:
+    """Return what share of a processor idle tasks take, in per cent; all backends at once."""
+    children = {name: Child("idle.py", name, str(settle), str(seconds)) for name in backends}
     try:
-        asked = asking.communicate(timeout=LIMIT)[0]
-        served = serving.communicate(timeout=LIMIT)[0]
+        return {
+            WAITING.get(name, f"1,000 tasks of {name}"): child.measured()["share"]
+            for name, child in children.items()
+        }
     finally:
-        asking.kill()
-        serving.kill()
-    return json.loads(served), json.loads(asked)
+        for child in children.values():
+            child.kill()
 
 
-def measure(rounds: int, messages: int, trips: int) -> dict[str, dict[str, list[float]]]:
-    """Return figure -> peer -> values, one of each a round."""
-    figures: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for number in range(rounds):
-        for peer in sorted(PEERS, reverse=bool(number % 2)):
-            received, sent = converse(peer, "receive", "send", messages)
-            figures["receive, msg/s"][peer].append(received["rate"])
-            figures["send, msg/s"][peer].append(sent["rate"])
-            figures["receive, processor us/msg"][peer].append(received["cpu"])
-            figures["send, processor us/msg"][peer].append(sent["cpu"])
-            _, asked = converse(peer, "reply", "request", trips)
-            figures["request/reply p50, us"][peer].append(asked["p50"])
-        print(f"round {number + 1} of {rounds}", file=sys.stderr, flush=True)
-    return figures
-
-
-def table(figures: dict[str, dict[str, list[float]]]) -> str:
-    """Return the medians as a Markdown table, each with its ratio to the baseline."""
-    lines = ["| | " + " | ".join(PEERS) + " |", "| --- |" + " ---: |" * len(PEERS)]
-    for figure, by_peer in figures.items():
-        base = statistics.median(by_peer[BASELINE])
-        cells = [
-            f"{statistics.median(by_peer[peer]):,.{0 if base > 100 else 2}f}"
-            f" ({statistics.median(by_peer[peer]) / base:.2f})"
-            for peer in PEERS
-        ]
-        lines.append(f"| {figure} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+def sections(options: argparse.Namespace) -> Iterator[str]:
+    """Measure, and return the page in its parts."""
+    description = machine.description()
+    missing = {peer.name: reason for peer in PEERS if (reason := peer.missing())}
+    peers = [peer for peer in PEERS if peer.name not in missing]
+    backends = [SHORT[peer] for peer in peers if peer in SHORT]
+    yield page.HEAD
+    yield page.described(description)
+    of_peers, of_polling, of_scale = (
+        rounds.medians() for rounds in measure(options, peers, backends)
+    )
+    yield page.measured({peer.name: of_peers[peer.name] for peer in peers})
+    yield page.left_out(missing)
+    yield "## Aims\n"
+    yield page.judged(claims(of_peers))
+    yield page.POLLING
+    polled = {subject: of_polling[subject] for subject in (POLLER, *backends)}
+    yield page.measured(polled)
+    yield page.judged(polling_claims(polled))
+    yield page.IDLE.format(seconds=options.idle)
+    yield page.judged(idle_claims(idle_shares(backends, options.settle, options.idle)), "measured")
+    yield page.SCALE
+    yield page.judged([scale_claim(**of_scale["scale"])])
+    yield page.METHOD.format(
+        size=len(msgspec.json.encode(MESSAGE)),
+        messages=options.messages,
+        trips=options.round_trips,
+        rounds=options.rounds,
+    )
 
 
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--messages", type=int, default=200_000)
-    parser.add_argument("--round-trips", type=int, default=4_000)
-    options = parser.parse_args()
-    size = len(msgspec.json.encode(MESSAGE))
-    print(
-        f"{platform.python_implementation()} {platform.python_version()}, pyzmq {zmq.__version__}, "
-        f"libzmq {zmq.zmq_version()}, {platform.machine()}; {options.rounds} rounds, a dict of "
-        f"{size} bytes as JSON, tcp loopback. In brackets: the ratio to {BASELINE}.\n"
-    )
-    print(table(measure(options.rounds, options.messages, options.round_trips)))
-    alone, among = with_and_without_others(options.rounds)
-    print(
-        f"\nOne send and one receive: {alone:.2f} us with no other socket, "
-        f"{among:.2f} us with 1,000 others registered ({among / alone:.2f})."
-    )
+    """Measure, print and write."""
+    options = arguments()
+    parts = []
+    for part in filter(None, sections(options)):
+        print(part, flush=True)
+        parts.append(part)
+    if not options.quick:
+        PAGE.parent.mkdir(exist_ok=True)
+        PAGE.write_text("\n".join(parts), encoding="utf-8")
 
 
 if __name__ == "__main__":

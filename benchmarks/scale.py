@@ -1,16 +1,21 @@
-"""What a verb costs when its manager holds many other sockets."""
+"""What a verb costs when its manager holds many other sockets.
+
+python benchmarks/scale.py
+"""
 
 from __future__ import annotations
 
-import statistics
 import time
+from statistics import median
 
 import zmq
+from side import Measured, report
 
 from agentzero import SocketManager
 
 OTHERS = 1_000
-REPEATS = 20_000
+REPEATS = 10_000
+TURNS = 5
 
 
 def prepared(others: int) -> SocketManager:
@@ -32,9 +37,13 @@ def timed(sockets: SocketManager) -> float:
     return (time.perf_counter() - started) / REPEATS * 1e6
 
 
-def with_and_without_others(rounds: int) -> tuple[float, float]:
-    """Return the medians of `timed`, without and with other sockets, measured in turn."""
+def measure() -> Measured:
+    """Measure without and with other sockets, in turn."""
     with prepared(0) as alone, prepared(OTHERS) as among:
-        pairs = [(timed(alone), timed(among)) for _ in range(rounds)]
+        pairs = [(timed(alone), timed(among)) for _ in range(TURNS)]
     without, with_others = zip(*pairs, strict=True)
-    return statistics.median(without), statistics.median(with_others)
+    return {"alone": median(without), "among": median(with_others)}
+
+
+if __name__ == "__main__":
+    report(measure)
