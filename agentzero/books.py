@@ -127,6 +127,7 @@ class Books(Generic[B]):
             self._ending,
             linger,
             backend.detach,
+            self._registered.close,
         )
         self._disposal.atexit = False
 
@@ -307,7 +308,9 @@ class Books(Generic[B]):
             raise SocketClosed(f"{socket!r} was closed")
         with self._lock:
             self._check_open()
-            self._register(self._channel_of(socket), polling_mechanism)
+            channel = self._channel_of(socket)
+            foreign = channel.name not in self._channels
+            self._registered.register(channel, polling_mechanism, foreign=foreign)
         return socket
 
     def _channel_of(self, socket: Any) -> Channel:
@@ -435,4 +438,5 @@ class Books(Generic[B]):
         for channel in (*self._channels.values(), *self._leaving):
             channel.inherit(self.backend.lock())
         self._kept, self._channels = self._channels, Channels(self)
-        self._registered, self._by_socket = PollSet(self.backend), {}
+        self._registered.inherit(self.backend)
+        self._by_socket = {}

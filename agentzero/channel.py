@@ -73,9 +73,9 @@ class Channel:
 
     __slots__ = (
         "__weakref__", "_attending", "_get", "_in_message", "_quiet", "_recv", "_send",
-        "_turn_due", "_turn_every", "_turn_in", "_waiters", "closed", "dropped", "endpoints", "fds",
-        "forget", "kind", "late", "lock", "name", "received", "received_bytes", "sent",
-        "sent_bytes", "serializer", "socket", "timeouts", "topics", "undecodable",
+        "_turn_due", "_turn_every", "_turn_in", "_waiters", "closed", "dropped", "endpoints",
+        "fds", "forget", "kind", "late", "lock", "name", "received", "received_bytes", "sent",
+        "sent_bytes", "serializer", "socket", "timeouts", "topics", "undecodable", "when_used",
     )  # fmt: skip
 
     def __init__(
@@ -85,13 +85,14 @@ class Channel:
         lock: Lock,
         serializer: Serializer,
         turn_every: int = 0,
-        forget: Callable[[int], object] = bool,
+        forget: Callable[[int], object] | None = None,
     ) -> None:
         self.name = name
         self.socket = socket
         self.lock = lock
         self.serializer = serializer
         self.forget = forget
+        self.when_used: Callable[[Channel], object] | None = None
         # The base class's own methods: a flavour's override would wait, or look at watchers of
         # its own after each message, and its socket is handed out all the same.
         self._send: Callable[..., Any] = RawSocket.send.__get__(socket)
@@ -273,6 +274,8 @@ class Channel:
             finally:
                 if self._waiters:
                     self._pass_on()
+                if self.when_used is not None:
+                    self.when_used(self)
 
     # Waiting
 
@@ -378,7 +381,8 @@ class Channel:
     def _release(self) -> None:
         if not self.socket.closed:  # or the numbers may be another's by now
             for fd in self.fds:
-                self.forget(fd)
+                if self.forget is not None:
+                    self.forget(fd)
             self.socket.close()
 
     def inherit(self, lock: Lock) -> None:

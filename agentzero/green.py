@@ -43,12 +43,14 @@ class Socket(GreenSocket):
 
     _gevent_bug_timeout = 1.0  # seconds after which a wait looks by itself; pyzmq's is 11.6
 
+    _watching_now = 0
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._state_event.stop()
 
     def close(self, linger: int | None = None) -> None:
-        """Close it; any thread may, as nothing is watched that belongs to a hub."""
+        """Close it; any thread may, unless a greenlet waits in its own `recv` or `send`."""
         if self._state_event is not None and not self._state_event.active:
             self._state_event = None
         super().close(linger)
@@ -64,8 +66,12 @@ class Socket(GreenSocket):
     @contextmanager
     def _watching(self) -> Iterator[None]:
         watcher = self._state_event
-        watcher.start(self._Socket__state_changed)
+        if not self._watching_now:
+            watcher.start(self._Socket__state_changed)
+        self._watching_now += 1  # one may read and another write
         try:
             yield
         finally:
-            watcher.stop()
+            self._watching_now -= 1
+            if not self._watching_now:
+                watcher.stop()

@@ -153,7 +153,7 @@ def poll(waiter: Wakeable, polled: PollSet, deadline: Deadline) -> Steps[dict[An
         left = math.inf
         while not (ready := _ready(waiter, polled, armed)) and left:
             left = deadline.left()
-            yield Wait(polled.fds, min(nap, left))
+            yield Wait(polled.fds, min(nap, left, polled.rest()))
             nap = min(nap * 2, LONGEST_NAP)
             for channel in polled.lost(waiter):
                 channel.ready(0)  # raises what its tasks should see
@@ -167,15 +167,17 @@ def poll(waiter: Wakeable, polled: PollSet, deadline: Deadline) -> Steps[dict[An
 def _ready(waiter: Wakeable, polled: PollSet, armed: set[Channel]) -> dict[Any, int]:
     ready = {}
     for channel, mask, since in polled.due(waiter):
+        # What is ready as well: to look may take the wake-up of others, and to disarm returns it.
+        armed.add(channel)
         try:
             events = channel.ready_or_arm(mask, waiter)
         except SocketClosed:
-            polled.discard(channel)
+            # One that was closed behind our back may have been so before.
+            polled.discard(channel, None if channel.closed else waiter)
             continue
         if events:
             ready[channel.socket] = events
         else:
-            armed.add(channel)
             polled.settle(channel, since)
     return ready
 

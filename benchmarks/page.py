@@ -51,6 +51,12 @@ On the threads backend, inproc, with 1,000 other sockets registered.
 """
 
 
+def stalled(times: Mapping[str, int]) -> str:
+    """Return a word on who did not come to an end, and how often; nothing where all did."""
+    said = (f"{name} {number} x" for name, number in times.items())
+    return f"Stalled, and measured anew: {', '.join(said)}.\n" if times else ""
+
+
 def number(value: float) -> str:
     """Return a number with as many digits as it is worth."""
     return f"{value:,.0f}" if value >= 1_000 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import sys
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import TypeAlias
@@ -24,6 +25,7 @@ class Rounds:
     """What was measured: by whom, which figure, one value a round."""
 
     def __init__(self) -> None:
+        self.stalled: Counter[str] = Counter()
         self._values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
 
     def add(self, who: str, figure: str, value: float) -> None:
@@ -56,7 +58,13 @@ def one_round(peer: Peer, messages: int, trips: int) -> Iterator[tuple[str, floa
 
 
 def add_round(rounds: Rounds, peers: Sequence[Peer], messages: int, trips: int) -> None:
-    """Measure all peers once, in that order."""
+    """Measure all peers once, in that order; one that stalls has a second chance."""
     for peer in peers:
-        for figure, value in one_round(peer, messages, trips):
+        try:
+            figures = list(one_round(peer, messages, trips))
+        except RuntimeError as error:
+            print(f"{peer.name} stalled: {error}", file=sys.stderr, flush=True)
+            rounds.stalled[peer.name] += 1
+            figures = list(one_round(peer, messages, trips))
+        for figure, value in figures:
             rounds.add(peer.name, figure, value)

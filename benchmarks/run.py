@@ -83,10 +83,10 @@ def sections(options: argparse.Namespace) -> Iterator[str]:
     backends = [SHORT[peer] for peer in peers if peer in SHORT]
     yield page.HEAD
     yield page.described(description)
-    of_peers, of_polling, of_scale = (
-        rounds.medians() for rounds in measure(options, peers, backends)
-    )
+    measured = measure(options, peers, backends)
+    of_peers, of_polling, of_scale = (rounds.medians() for rounds in measured)
     yield page.measured({peer.name: of_peers[peer.name] for peer in peers})
+    yield page.stalled(measured[0].stalled)
     yield page.left_out(missing)
     yield "## Aims\n"
     yield page.judged(claims(of_peers))

@@ -10,8 +10,8 @@ under way.
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import json
-import signal
 import sys
 import time
 from collections.abc import Callable, Coroutine
@@ -26,7 +26,7 @@ encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder().decode
 
 ADDRESS = "tcp://127.0.0.1:*"
-LIMIT = 120  # seconds that a side may live
+LIMIT = 60  # seconds that a side may live
 
 Measured: TypeAlias = dict[str, float]
 Role: TypeAlias = Callable[[int, str], Measured]
@@ -74,7 +74,10 @@ def play(*roles: Role, arguments: list[str], names: str = "receive send request 
 
 
 def report(measure: Callable[[], Measured]) -> None:
-    """Print what `measure` measured, and stay until the parent is done; give up after `LIMIT`."""
-    signal.alarm(LIMIT)
+    """Print what `measure` measured, and stay until the parent is done.
+
+    After `LIMIT` it gives up, and says where it was.
+    """
+    faulthandler.dump_traceback_later(LIMIT, exit=True)
     print(json.dumps(measure()), flush=True)
     sys.stdin.read()

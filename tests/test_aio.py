@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import math
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -286,6 +289,40 @@ async def test_no_file_descriptor_is_left_open() -> None:
             sockets.close("short")
         await asyncio.sleep(0.1)
         assert len(os.listdir("/proc/self/fd")) <= before + 2
+
+
+def open_files() -> int:
+    gc.collect()
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="this system has no /proc")
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_manager_that_outlives_its_loop_leaves_no_file_open(loop: str, closed: bool) -> None:
+    """Nobody is left to do what the loop was asked to do."""
+    new_loop = pytest.importorskip(loop).new_event_loop
+
+    async def engage(sockets: AsyncSocketManager) -> None:
+        sockets.get_or_create("in", zmq.PULL, zmq.POLLIN)
+        assert await sockets.engage(1) == {}
+        assert await sockets.recv_safe("in", timeout=0.001) is None
+
+    for number in range(12):
+        if number == 2:
+            before = open_files()
+        event_loop, sockets = new_loop(), AsyncSocketManager(linger=0)
+        event_loop.run_until_complete(engage(sockets))
+        if closed:
+            closing = threading.Thread(target=sockets.close, args=("in",))
+            closing.start()
+            closing.join()
+        event_loop.close()
+        del sockets
+    ended = time.monotonic() + START
+    while open_files() > before + 2:  # contexts end in threads of their own
+        assert time.monotonic() < ended
+        time.sleep(0.01)
 
 
 @pytest.mark.usefixtures("without_naps")

@@ -242,12 +242,14 @@ def test_messages_wake_receivers_while_others_work_on_the_socket(
     backend: Any, sockets: SocketManager, link: Make, spawn: Make
 ) -> None:
     link(sockets, ("a", zmq.DEALER), ("b", zmq.DEALER))
+    sockets.register_socket(sockets.get_by_name("a"), zmq.POLLIN)
     over = backend.event()
 
     def meddle() -> None:
         while not over.is_set():
             sockets.send("a", "noise")
             sockets.ready("a", zmq.POLLOUT, timeout=0)
+            sockets.engage(0)
             sockets.set_socket_option("a", zmq.LINGER, 0)
             backend.pause(0)
 

@@ -20,6 +20,8 @@ SHORT = 0.3
 
 FAILURES = (AssertionError, AttributeError, TimeoutError)
 
+CASES = {name: getattr(BackendConformance, name) for name in dir(BackendConformance)}
+
 leaked: list[int] = []
 over = threading.Event()
 
@@ -85,8 +87,8 @@ def nothing(*_: Any) -> None:
 
 
 def run(test: str, backend: Any) -> None:
-    suite = BackendConformance()
-    getattr(suite, test)(suite._lab(backend))
+    case, suite = CASES[test], BackendConformance()
+    case(suite, suite._lab(backend))
 
 
 @pytest.mark.parametrize(

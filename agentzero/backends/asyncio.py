@@ -85,6 +85,7 @@ class Watch:
     def __init__(self, loop: asyncio.AbstractEventLoop, fd: int) -> None:
         self.waiters: list[AsyncioWaiter] = []
         self._loop = loop
+        self._copy = -1
         self._copy = os.dup(fd)
         self._readiness = readiness([self._copy])
         self._in_vain = PATIENCE
@@ -106,10 +107,18 @@ class Watch:
 
     def end(self) -> None:
         """Stop watching; only the loop's own thread may call it, or any once it is closed."""
-        if not self._loop.is_closed():
+        if self._copy >= 0 and not self._loop.is_closed():
             with suppress(NotImplementedError):  # it could not be added either
                 self._loop.remove_reader(self._copy)
-        os.close(self._copy)
+        self._close()
+
+    def _close(self) -> None:
+        copy, self._copy = self._copy, -1
+        if copy >= 0:
+            os.close(copy)
+
+    def __del__(self) -> None:  # a loop that is closed forgets what it was to call
+        self._close()
 
     def end_soon(self) -> None:
         """Stop watching; any thread may call it."""
@@ -161,11 +170,13 @@ class AsyncioBackend:
     def watch(self, fd: int, waiter: AsyncioWaiter) -> Watch:
         """Have `waiter` end its wait when an fd is readable."""
         assert self._loop is not None
-        watch = self._watches.get(fd)
-        if watch is None:
-            watch = self._watches[fd] = Watch(self._loop, fd)
         try:
+            watch = self._watches.get(fd)
+            if watch is None:
+                watch = self._watches[fd] = Watch(self._loop, fd)
             watch.begin()
+        except OSError as error:
+            raise AgentZeroSocketError(f"cannot wait: {error.strerror}") from error
         except NotImplementedError as error:
             raise AgentZeroSocketError(
                 "this event loop cannot watch sockets; on Windows use asyncio.SelectorEventLoop"

@@ -28,10 +28,14 @@ class GeventWaiter:
     """One greenlet's place to wait at."""
 
     def __init__(self) -> None:
-        self._hub = gevent.get_hub()
-        self._async = self._hub.loop.async_()
         self._lock = native_lock()
         self._woken = self._closed = False
+        self._move()
+
+    def _move(self) -> None:
+        with self._lock:
+            self._hub = gevent.get_hub()
+            self._async = self._hub.loop.async_()
 
     def wake(self) -> None:
         self._woken = True
@@ -47,7 +51,7 @@ class GeventWaiter:
 
     def _wait(self, fds: Sequence[int], timeout: float) -> None:
         if gevent.get_hub() is not self._hub:  # a generator that another thread goes on with
-            self.__init__()  # type: ignore[misc]
+            self._move()
         switch, loop = Switch(self._hub), self._hub.loop
         watchers = [self._async]
         try:

@@ -14,6 +14,7 @@ from typing import Literal
 
 from agentzero.backends.base import Lock
 from agentzero.backends.readiness import readiness
+from agentzero.errors import AgentZeroSocketError
 
 __all__ = ["ThreadsBackend"]
 
@@ -86,7 +87,13 @@ class ThreadsBackend:
         try:
             return self._pool.pop().reused()
         except IndexError:
+            return self._new_waiter()
+
+    def _new_waiter(self) -> ThreadWaiter:
+        try:
             return ThreadWaiter(self._pool)
+        except OSError as error:
+            raise AgentZeroSocketError(f"cannot wait: {error.strerror}") from error
 
     def detach(self, function: Callable[[], object]) -> object:
         # Not threading.Thread, whose start waits for locks that garbage collection may interrupt.
