@@ -118,6 +118,9 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
         Returns:
             socket -> what it is ready for (zmq.POLLIN, zmq.POLLOUT or both), of those that are.
 
+        Raises:
+            SocketClosed: one of them was closed meanwhile; the next call goes on with the others.
+
         >>> import asyncio
         >>> async def main():
         ...     async with AsyncSocketManager() as sockets:

@@ -132,8 +132,12 @@ class Books(Generic[B]):
         self._disposal.atexit = False
 
     def _new_context(self) -> pyzmq.Context[Any]:
-        context: pyzmq.Context[Any] = self.zmq.Context()
-        context.set(pyzmq.MAX_SOCKETS, context.get(pyzmq.SOCKET_LIMIT))
+        context: pyzmq.Context[Any]
+        try:
+            context = self.zmq.Context()
+            context.set(pyzmq.MAX_SOCKETS, context.get(pyzmq.SOCKET_LIMIT))
+        except pyzmq.ZMQError as error:
+            raise AgentZeroSocketError(f"cannot make a context: {error.strerror}") from error
         return context
 
     def __repr__(self) -> str:

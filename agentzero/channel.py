@@ -375,8 +375,17 @@ class Channel:
             for waiter in self._waiters:
                 waiter.wake()
             self._waiters.clear()
+            if not self.socket.closed:
+                self._free_addresses()
             if not self._attending:
                 self._release()
+
+    def _free_addresses(self) -> None:
+        # The socket itself lives on until its waiters have left, and libzmq's reaper comes by.
+        for endpoint in self.endpoints:
+            if endpoint.bound:
+                with suppress(zmq.ZMQError):
+                    self.socket.unbind(endpoint.address)
 
     def _release(self) -> None:
         if not self.socket.closed:  # or the numbers may be another's by now

@@ -124,6 +124,9 @@ class SocketManager(BaseManager[Backend]):
         Returns:
             socket -> what it is ready for (zmq.POLLIN, zmq.POLLOUT or both), of those that are.
 
+        Raises:
+            SocketClosed: one of them was closed meanwhile; the next call goes on with the others.
+
         >>> with SocketManager() as sockets:
         ...     jobs = sockets.ensure_and_bind("jobs", zmq.PULL, "inproc://jobs", zmq.POLLIN)
         ...     _ = sockets.ensure_and_connect("out", zmq.PUSH, "inproc://jobs")

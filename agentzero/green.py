@@ -51,7 +51,10 @@ class Socket(GreenSocket):
 
     def close(self, linger: int | None = None) -> None:
         """Close it; any thread may, unless a greenlet waits in its own `recv` or `send`."""
-        if self._state_event is not None and not self._state_event.active:
+        if self._state_event is None:  # it could not be made
+            zmq.Socket.close(self, linger)
+            return
+        if not self._state_event.active:
             self._state_event = None
         super().close(linger)
 

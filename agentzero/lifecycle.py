@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import sys
 import time
 import weakref
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from typing import Any, Protocol
 
 import zmq
 
+from agentzero.backends.native import native
 from agentzero.channel import Channel
 from agentzero.deadline import milliseconds
 
@@ -102,18 +102,10 @@ def _close_at_exit() -> None:
     for manager in _managers():
         with suppress(Exception):  # one that cannot be closed must not keep the others
             manager.abandon()
-    sleep = _native_sleep()
+    # One that is monkey-patched would let greenlets go on with what is closed.
+    sleep = native("time", "sleep")
     while any(end > time.monotonic() for end in list(_ending.values())):
         sleep(0.005)
-
-
-def _native_sleep() -> Callable[[float], object]:
-    # One that is monkey-patched would let greenlets go on with what is closed.
-    monkey: Any = sys.modules.get("gevent.monkey")
-    original: Callable[[float], object] = (
-        time.sleep if monkey is None else monkey.get_original("time", "sleep")
-    )
-    return original
 
 
 def _after_fork() -> None:

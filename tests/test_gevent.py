@@ -95,3 +95,59 @@ def test_a_patched_process_has_native_locks_all_the_same() -> None:
     )
     ended = run("-c", program, within=START, measured=False)
     assert (ended.code, ended.out, ended.err) == (0, "_thread\n", "")
+
+
+THREADS_WHERE_PATCHED = """
+from gevent import monkey
+monkey.patch_all()
+import gevent, zmq
+from agentzero import SocketManager
+
+with SocketManager(zmq, linger=0) as sockets:
+    print(sockets.backend.name)
+    sockets.ensure_and_bind("in", zmq.PULL, "inproc://jobs")
+    sockets.ensure_and_connect("out", zmq.PUSH, "inproc://jobs")
+
+    def receive():
+        tasks = [gevent.spawn(sockets.recv, "in", timeout=20) for _ in range(3)]
+        gevent.joinall(tasks, raise_error=True)
+        return [task.value for task in tasks]
+
+    for _ in range(10):
+        results = [gevent.get_hub().threadpool.spawn(receive) for _ in range(3)]
+        gevent.sleep(0.005)
+        for number in range(9):
+            sockets.send("out", number)
+        assert sorted(sum((result.get() for result in results), [])) == list(range(9))
+"""
+
+
+def test_the_threads_backend_serves_several_hubs_of_a_patched_process() -> None:
+    """What plain zmq asks for is the threads backend, patched or not."""
+    ended = run("-c", THREADS_WHERE_PATCHED, within=START, measured=False)
+    assert (ended.code, ended.out, ended.err) == (0, "threads\n", "")
+
+
+def test_a_green_socket_that_could_not_be_made_says_nothing_more() -> None:
+    program = """if True:
+        import os, resource, zmq
+        from agentzero import SocketManager, errors
+        sockets = SocketManager(backend="gevent")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60))
+        kept = []
+        try:
+            while True:
+                kept.append(os.open("/dev/null", os.O_RDONLY))
+        except OSError:
+            pass
+        try:
+            sockets.create("jobs", zmq.PULL)
+        except errors.AgentZeroSocketError as error:
+            print(error)
+        for fd in kept:
+            os.close(fd)
+    """
+    pytest.importorskip("resource")
+    ended = run("-c", program, within=START, measured=False)
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith("cannot create socket 'jobs' of type")

@@ -257,3 +257,19 @@ def test_a_close_that_ctrl_c_ended_can_be_repeated(
     sockets.close("x")
     assert "x" not in sockets
     sockets.ensure_and_bind("x", zmq.PULL, "inproc://y")
+
+
+def test_the_address_of_a_closed_socket_is_free_at_once(
+    idle: SocketManager, spawn: Make, waiting: Make
+) -> None:
+    """Its waiters may still be on their way out."""
+    for number in range(20):
+        idle.ensure_and_bind("again", zmq.PULL, "inproc://again")
+        waits = [spawn(idle.recv_safe, "again") for _ in range(3)]
+        waiting(idle, "again", 3)
+        idle.close("again")
+        idle.ensure_and_bind(f"other-{number}", zmq.PULL, "inproc://again")
+        idle.close(f"other-{number}")
+        for task in waits:
+            with pytest.raises(SocketClosed):
+                task.result()

@@ -6,9 +6,9 @@ import os
 import pkgutil
 import sys
 from types import ModuleType
-from typing import Any
 
 from agentzero.backends.base import AsyncBackend, AsyncWaiter, Backend, Lock, Waiter, Wakeable
+from agentzero.backends.native import is_patched
 from agentzero.errors import PluginError
 from agentzero.plugins import Available, Catalogue, Registry, hookimpl
 
@@ -134,9 +134,4 @@ def _check_flavour(zmq: ModuleType | None, unsuitable: str, manager: str) -> Non
 def _suiting(zmq: ModuleType | None) -> str:
     if zmq is not None:
         return BY_FLAVOUR.get(getattr(zmq, "__name__", ""), "threads")
-    return "gevent" if _is_monkey_patched() else "threads"
-
-
-def _is_monkey_patched() -> bool:
-    monkey: Any = sys.modules.get("gevent.monkey")
-    return monkey is not None and bool(monkey.is_module_patched("socket"))
+    return "gevent" if is_patched() else "threads"

@@ -149,7 +149,12 @@ class AsyncioBackend:
         return threading.RLock()
 
     def waiter(self) -> AsyncioWaiter:
-        loop = asyncio.get_running_loop()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError as error:
+            raise AgentZeroSocketError(
+                "the backend 'asyncio' waits in tasks of an asyncio event loop, and none runs here"
+            ) from error
         if self._loop is not loop:
             self._belong_to(loop)
         return AsyncioWaiter(self, loop)

@@ -8,9 +8,9 @@ from typing import Literal
 
 import gevent
 from gevent.hub import Waiter as Switch
-from gevent.monkey import get_original
 
 from agentzero.backends.base import Lock
+from agentzero.backends.native import native
 
 __all__ = ["GeventBackend"]
 
@@ -19,9 +19,7 @@ READ = 1
 # libuv counts in milliseconds, and warns of what is less.
 SHORTEST = 0.001
 
-# Native also where threading is patched. (What gevent keeps as the original of threading.RLock is
-# a function that makes locks of gevent's.)
-native_lock = get_original("_thread", "RLock")
+native_lock = native("_thread", "RLock")
 
 
 class GeventWaiter:
@@ -97,7 +95,7 @@ class GeventBackend:
         return GeventWaiter()
 
     def detach(self, function: Callable[[], object]) -> object:
-        return get_original("_thread", "start_new_thread")(function, ())
+        return native("_thread", "start_new_thread")(function, ())
 
     def forget(self, fd: int) -> None:
         """Do nothing: nobody watches between two waits."""

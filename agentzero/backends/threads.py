@@ -5,7 +5,6 @@ from __future__ import annotations
 import _thread
 import os
 import socket
-import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from contextlib import suppress
 from typing import Literal
 
 from agentzero.backends.base import Lock
+from agentzero.backends.native import is_patched, native
 from agentzero.backends.readiness import readiness
 from agentzero.errors import AgentZeroSocketError
 
@@ -79,19 +79,23 @@ class ThreadsBackend:
         self._process = os.getpid()
 
     def lock(self) -> Lock:
-        return threading.RLock()
+        lock: Lock = native("_thread", "RLock")()
+        return lock
 
     def waiter(self) -> ThreadWaiter:
         if self._process != os.getpid():  # a fork shares sockets with its parent
             self._pool, self._process = deque(), os.getpid()
+        if is_patched():  # gevent's sockets belong to the hub of the thread that makes them
+            return self._new_waiter(deque())
         try:
             return self._pool.pop().reused()
         except IndexError:
-            return self._new_waiter()
+            return self._new_waiter(self._pool)
 
-    def _new_waiter(self) -> ThreadWaiter:
+    @staticmethod
+    def _new_waiter(pool: deque[ThreadWaiter]) -> ThreadWaiter:
         try:
-            return ThreadWaiter(self._pool)
+            return ThreadWaiter(pool)
         except OSError as error:
             raise AgentZeroSocketError(f"cannot wait: {error.strerror}") from error
 

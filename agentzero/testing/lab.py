@@ -8,6 +8,7 @@ whatever it awaits there simply returns late.
 from __future__ import annotations
 
 import inspect
+import math
 import os
 import threading
 import time
@@ -19,7 +20,7 @@ from typing import Any, ClassVar, TypeAlias, TypeVar
 import anyio
 import pytest
 
-from agentzero import AsyncSocketManager, SocketManager
+from agentzero import AsyncSocketManager, SocketManager, pollset, steps
 from agentzero.backends import AsyncBackend, AsyncWaiter, Backend
 
 __all__ = ["PATIENCE", "AsyncLab", "Conformance", "Lab", "Pipe", "case"]
@@ -67,7 +68,12 @@ def case(test: Callable[[Any, Any], Awaitable[None]]) -> Callable[[Any, Any], No
 
     @wraps(test)
     def run(self: Conformance, lab: Lab) -> None:
-        lab.run(partial(test, self, lab))
+        with pytest.MonkeyPatch.context() as patch:
+            # Managers ask again now and then; here nobody is saved by that from a lost wake-up.
+            patch.setattr(steps, "FIRST_NAP", math.inf)
+            patch.setattr(steps, "LONGEST_NAP", math.inf)
+            patch.setattr(pollset, "LOOK_AT_ALL", math.inf)
+            lab.run(partial(test, self, lab))
 
     del run.__wrapped__  # or pytest would ask for its arguments
     return run
