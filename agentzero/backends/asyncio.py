@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import _thread
 import asyncio
+import heapq
+import itertools
 import math
 import os
 import threading
@@ -31,6 +33,7 @@ class AsyncioWaiter:
         self._thread = threading.get_ident()
         self._future: asyncio.Future[None] | None = None
         self._woken = False
+        self.alarm = -1  # the number of the one that is set
 
     def wake(self) -> None:
         self._woken = True
@@ -55,9 +58,10 @@ class AsyncioWaiter:
 
     async def _wait(self, fds: Sequence[int], timeout: float) -> None:
         self._future = self._loop.create_future()
-        timer = None if timeout == math.inf else self._loop.call_later(timeout, self.end_wait)
         watched = []
         try:
+            if timeout != math.inf:
+                self._backend.alarms.set(timeout, self)
             for fd in fds:
                 watched.append(self._backend.watch(fd, self))
             if self._woken:
@@ -66,13 +70,50 @@ class AsyncioWaiter:
         finally:
             self._woken = False
             self._future = None
+            self.alarm = -1
             for watch in watched:
                 watch.waiters.remove(self)
-            if timer is not None:
-                timer.cancel()
 
     def close(self) -> None:
         """Do nothing: nothing is kept."""
+
+
+class Alarms:
+    """Ends waits when their time is over, by one timer of the loop.
+
+    Most waits end long before: a timer of its own for each, made and cancelled, would cost more
+    than the rest of the wait.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._set: list[tuple[float, int, AsyncioWaiter]] = []
+        self._numbers = itertools.count()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def set(self, timeout: float, waiter: AsyncioWaiter) -> None:
+        """End the wait of `waiter` in `timeout` seconds, unless it ends before."""
+        when, waiter.alarm = self._loop.time() + timeout, next(self._numbers)
+        heapq.heappush(self._set, (when, waiter.alarm, waiter))
+        if self._set[0][1] == waiter.alarm:
+            self._ring_at(when)
+
+    def _ring_at(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(when, self._ring, when)
+
+    def _ring(self, now: float) -> None:
+        self._timer = None
+        now = max(now, self._loop.time())  # a loop may be a little early
+        while self._set:
+            when, number, waiter = self._set[0]
+            if waiter.alarm == number:
+                if when > now:
+                    self._ring_at(when)
+                    break
+                waiter.end_wait()
+            heapq.heappop(self._set)
 
 
 class Watch:
@@ -143,6 +184,7 @@ class AsyncioBackend:
     def __init__(self) -> None:
         self._thread = 0
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.alarms: Alarms
         self._watches: dict[int, Watch] = {}
 
     def lock(self) -> Lock:
@@ -167,7 +209,7 @@ class AsyncioBackend:
             )
         for fd in list(self._watches):
             self.forget(fd)
-        self._loop, self._thread = loop, threading.get_ident()
+        self._loop, self._thread, self.alarms = loop, threading.get_ident(), Alarms(loop)
 
     def detach(self, function: Callable[[], object]) -> object:
         return _thread.start_new_thread(function, ())
