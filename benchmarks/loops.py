@@ -7,6 +7,8 @@ from collections.abc import Callable, Coroutine
 from importlib import import_module
 from typing import Any, TypeVar
 
+from side import AsyncRole, Role
+
 T = TypeVar("T")
 
 # Which backend of agentzero waits in which loop.
@@ -23,3 +25,8 @@ def run(loop: str, function: Callable[..., Coroutine[Any, Any, T]], *args: objec
     else:
         result = import_module("trio").run(function, *args)
     return result
+
+
+def blocking(loop: str) -> Callable[[AsyncRole], Role]:
+    """Return what makes a function of a coroutine function, by running it in such a loop."""
+    return lambda role: lambda count, address: run(loop, role, count, address)

@@ -6,18 +6,13 @@ import sys
 import time
 
 import zmq
-from loops import BACKENDS, run
-from side import MESSAGE, AsyncRole, Clock, Measured, Role, announce, median, play, warm_up
+from loops import BACKENDS, blocking
+from side import MESSAGE, Clock, Measured, announce, median, play, warm_up
 
 from agentzero import AsyncSocketManager
 
 loop, *arguments = sys.argv[1:]
 sockets = AsyncSocketManager(backend=BACKENDS[loop], timeout=60)
-
-
-def blocking(role: AsyncRole) -> Role:
-    """Return `role` run in the event loop that was asked for."""
-    return lambda count, address: run(loop, role, count, address)
 
 
 def bind(kind: int) -> None:
@@ -69,4 +64,4 @@ async def reply(count: int, _: str) -> Measured:
 
 
 if __name__ == "__main__":
-    play(*map(blocking, (receive, send, request, reply)), arguments=arguments)
+    play(*map(blocking(loop), (receive, send, request, reply)), arguments=arguments)

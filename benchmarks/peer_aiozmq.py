@@ -8,13 +8,13 @@ from typing import Any
 
 import aiozmq
 import zmq
+from loops import blocking
 from side import (
     ADDRESS,
     MESSAGE,
     Clock,
     Measured,
     announce,
-    blocking,
     decode,
     encode,
     median,
@@ -77,4 +77,4 @@ async def reply(count: int, _: str) -> Measured:
 
 
 if __name__ == "__main__":
-    play(*map(blocking, (receive, send, request, reply)), arguments=sys.argv[1:])
+    play(*map(blocking("asyncio"), (receive, send, request, reply)), arguments=sys.argv[1:])

@@ -7,14 +7,12 @@ import time
 
 import zmq
 import zmq.asyncio
-from loops import run
+from loops import blocking
 from side import (
     ADDRESS,
     MESSAGE,
-    AsyncRole,
     Clock,
     Measured,
-    Role,
     announce,
     decode,
     encode,
@@ -25,11 +23,6 @@ from side import (
 
 loop, *arguments = sys.argv[1:]
 context = zmq.asyncio.Context()
-
-
-def blocking(role: AsyncRole) -> Role:
-    """Return `role` run in the loop that the command names."""
-    return lambda count, address: run(loop, role, count, address)
 
 
 def bound(kind: int) -> zmq.asyncio.Socket:
@@ -90,4 +83,4 @@ async def reply(count: int, _: str) -> Measured:
 
 
 if __name__ == "__main__":
-    play(*map(blocking, (receive, send, request, reply)), arguments=arguments)
+    play(*map(blocking(loop), (receive, send, request, reply)), arguments=arguments)

@@ -9,7 +9,6 @@ under way.
 
 from __future__ import annotations
 
-import asyncio
 import faulthandler
 import json
 import sys
@@ -59,11 +58,6 @@ class Clock:
 def median(durations: list[float]) -> Measured:
     """Return the median of durations in seconds, in us."""
     return {"p50": sorted(durations)[len(durations) // 2] * 1e6}
-
-
-def blocking(role: AsyncRole) -> Role:
-    """Return `role` run in an asyncio event loop."""
-    return lambda count, address: asyncio.run(role(count, address))
 
 
 def play(*roles: Role, arguments: list[str], names: str = "receive send request reply") -> None:

@@ -6,11 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 
@@ -103,3 +105,12 @@ def run(*arguments: str, within: float, measured: bool = True) -> Ended:
     """Run Python to its end."""
     with running(*arguments, measured=measured) as process:
         return process.end(within)
+
+
+def elsewhere(function: Callable[[], Any]) -> Any:
+    """What a function returns in a native thread of its own."""
+    results: list[Any] = []
+    thread = threading.Thread(target=lambda: results.append(function()))
+    thread.start()
+    thread.join(20)
+    return results[0]

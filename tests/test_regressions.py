@@ -20,7 +20,7 @@ from agentzero.deadline import Deadline
 from agentzero.errors import PeerUnreachable, SocketClosed
 from agentzero.events import Event
 from agentzero.serializers import JSON
-from tests.processes import START, run
+from tests.processes import START, elsewhere, run
 
 Make = Callable[..., Any]
 
@@ -46,15 +46,6 @@ def opened() -> Iterator[Callable[[int], Channel]]:
 
     yield make
     context.destroy(linger=0)
-
-
-def elsewhere(function: Callable[[], Any]) -> Any:
-    """What a function returns in a thread of its own."""
-    results: list[Any] = []
-    thread = threading.Thread(target=lambda: results.append(function()))
-    thread.start()
-    thread.join(20)
-    return results[0]
 
 
 # Wake-ups

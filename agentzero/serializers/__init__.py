@@ -7,7 +7,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from agentzero.plugins import Available, Catalogue, Registry, hookimpl
-from agentzero.serializers.base import BaseSerializer, Serializer
+from agentzero.serializers.base import BaseSerializer, Serializer, unreadable, unwritable
+from agentzero.serializers.forms import form_of
 from agentzero.serializers.json import JSON
 from agentzero.serializers.typed import convert
 
@@ -23,7 +24,10 @@ __all__ = [
     "Serializer",
     "available",
     "convert",
+    "form_of",
     "resolve",
+    "unreadable",
+    "unwritable",
 ]
 
 DEFAULT = "json"

@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import sys
-import threading
-from collections.abc import Callable
-from typing import Any
 
 import gevent
 import zmq
 
 from agentzero import SocketManager
 from agentzero.errors import SocketClosed
-
-
-def elsewhere(function: Callable[[], Any]) -> Any:
-    """What a function returns in a native thread of its own."""
-    results: list[Any] = []
-    thread = threading.Thread(target=lambda: results.append(function()))
-    thread.start()
-    thread.join(20)
-    return results[0]
+from tests.processes import elsewhere
 
 
 def closed_before_the_loop_turns(sockets: SocketManager) -> None:
