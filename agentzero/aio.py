@@ -6,7 +6,7 @@ import math
 from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
 from types import ModuleType, TracebackType
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
 import zmq
 
@@ -14,10 +14,11 @@ from agentzero import backends
 from agentzero.backends import AsyncBackend
 from agentzero.base import BaseManager, always, check_callable, subscribe_to
 from agentzero.books import DEFAULT_POLLING_TIMEOUT, DEFAULT_TIMEOUT_IN_SECONDS, checked_mask
-from agentzero.channel import POLLIN, POLLOUT, Channel, Message
+from agentzero.channel import POLLIN, POLLOUT, Channel
 from agentzero.deadline import Deadline, checked_timeout
 from agentzero.errors import DeserializationError, SocketTimeout
 from agentzero.events import Envelope, Event
+from agentzero.loans import Loan
 from agentzero.messages import as_frames, envelope, event, or_report, pack, topic_bytes, unpack
 from agentzero.serializers import Serializer
 from agentzero.steps import (
@@ -29,6 +30,7 @@ from agentzero.steps import (
     timed_out,
     until,
 )
+from agentzero.tracking import AsyncTracker
 
 __all__ = ["AsyncSocketManager"]
 
@@ -219,10 +221,14 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
         )
 
     async def _awaited(
-        self, channel: Channel, timeout: float | None, polling_timeout: float | None
-    ) -> Message:
+        self,
+        channel: Channel,
+        attempt: Callable[[], Any],
+        timeout: float | None,
+        polling_timeout: float | None,
+    ) -> Any:
         deadline, longest = self._deadline(timeout), self._longest(polling_timeout)
-        message = await self._until(channel, channel.try_recv, POLLIN, deadline, longest)
+        message = await self._until(channel, attempt, POLLIN, deadline, longest)
         if message is None:
             raise timed_out(channel, POLLIN, deadline)
         return message
@@ -299,14 +305,46 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
             return False
         return True
 
+    @overload
     async def send_multipart(
         self,
         name: str,
         frames: Sequence[Any],
         timeout: float | None = None,
         polling_timeout: float | None = None,
-    ) -> None:
+        *,
+        copy: Literal[True] = True,
+    ) -> None: ...
+    @overload
+    async def send_multipart(
+        self,
+        name: str,
+        frames: Sequence[Any],
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        copy: Literal[False],
+    ) -> AsyncTracker: ...
+    async def send_multipart(
+        self,
+        name: str,
+        frames: Sequence[Any],
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        copy: bool = True,
+    ) -> AsyncTracker | None:
         """Send frames of bytes as they are, as one message. Errors as for `send`.
+
+        Args:
+            name: the socket.
+            frames: bytes, or anything else with a buffer contiguous in memory, such as an array.
+            timeout, polling_timeout: as for `send`.
+            copy: False sends buffers of 64 KiB and more from where they are. They must not change
+                until the tracker that is then returned says that it is `done`; its `wait` waits.
+
+        Returns:
+            None; with `copy=False` a tracker.
 
         >>> import asyncio
         >>> async def main():
@@ -318,10 +356,11 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
         >>> asyncio.run(main())
         [b'one', b'two']
         """
-        channel = self._channels[name]
-        attempt = partial(channel.try_send_frames, as_frames(frames))
+        channel, loan, message = self._channels[name], Loan(), as_frames(frames)
+        attempt = partial(channel.try_send_frames, message if copy else loan.lend(message))
         if attempt() is None:
             await self._queued(channel, attempt, timeout, polling_timeout)
+        return None if copy else AsyncTracker(self, channel, loan)
 
     async def send_to(
         self,
@@ -445,7 +484,7 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
         channel = self._channels[name]
         message = channel.try_recv()
         if message is None:
-            message = await self._awaited(channel, timeout, polling_timeout)
+            message = await self._awaited(channel, channel.try_recv, timeout, polling_timeout)
         return unpack(channel, message, type)
 
     async def recv_safe(
@@ -471,10 +510,42 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
         except SocketTimeout:
             return None
 
+    @overload
     async def recv_multipart(
-        self, name: str, timeout: float | None = None, polling_timeout: float | None = None
-    ) -> list[bytes]:
-        """Receive a message as its frames. Arguments and errors as for `recv`.
+        self,
+        name: str,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        copy: Literal[True] = True,
+    ) -> list[bytes]: ...
+    @overload
+    async def recv_multipart(
+        self,
+        name: str,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        copy: Literal[False],
+    ) -> list[memoryview]: ...
+    async def recv_multipart(
+        self,
+        name: str,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        copy: bool = True,
+    ) -> list[bytes] | list[memoryview]:
+        """Receive a message as its frames. Errors as for `recv`.
+
+        Args:
+            name: the socket.
+            timeout, polling_timeout: as for `recv`.
+            copy: False gives read-only views of the memory that the frames arrived in, which lives
+                as long as the view does.
+
+        Returns:
+            The frames, as bytes or memoryviews.
 
         >>> import asyncio
         >>> async def main():
@@ -487,10 +558,11 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
         agentzero.errors.SocketTimeout: nothing to receive on socket 'in' ... in 0 s
         """
         channel = self._channels[name]
-        message = channel.try_recv()
+        attempt: Callable[[], Any] = channel.try_recv if copy else channel.try_recv_views
+        message = attempt()
         if message is None:
-            message = await self._awaited(channel, timeout, polling_timeout)
-        return [message] if isinstance(message, bytes) else message
+            message = await self._awaited(channel, attempt, timeout, polling_timeout)
+        return message if isinstance(message, list) else [message]
 
     async def recv_from(
         self,
@@ -517,7 +589,7 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
         channel = self._channels[name]
         message = channel.try_recv()
         if message is None:
-            message = await self._awaited(channel, timeout, polling_timeout)
+            message = await self._awaited(channel, channel.try_recv, timeout, polling_timeout)
         return envelope(channel, message, type)
 
     async def recv_event(
@@ -549,7 +621,7 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
         subscribe_to(channel, topic)
         message = channel.try_recv()
         if message is None:
-            message = await self._awaited(channel, timeout, polling_timeout)
+            message = await self._awaited(channel, channel.try_recv, timeout, polling_timeout)
         return event(channel, message, type)
 
     async def recv_event_safe(

@@ -9,7 +9,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Never, TypeAlias, TypeVar
+from operator import attrgetter
+from typing import Any, Never, TypeAlias, TypeVar, cast
 
 import zmq
 from zmq.backend import Socket as RawSocket
@@ -19,12 +20,13 @@ from agentzero.errors import AgentZeroSocketError, PeerUnreachable, SocketClosed
 from agentzero.events import SocketStats
 from agentzero.serializers import Serializer
 
-__all__ = ["Channel", "Message", "RouterChannel"]
+__all__ = ["Channel", "Message", "RouterChannel", "Views"]
 
 T = TypeVar("T")
 
 # A message of one frame, or the frames of one that has several.
 Message: TypeAlias = bytes | list[bytes]
+Views: TypeAlias = memoryview | list[memoryview]
 
 POLLIN = int(zmq.POLLIN)
 POLLOUT = int(zmq.POLLOUT)
@@ -44,6 +46,14 @@ WRONG_STATE = {
 def size(frames: Sequence[Any]) -> int:
     """Return the bytes of all frames."""
     return sum(memoryview(frame).nbytes for frame in frames)
+
+
+as_bytes: Callable[[zmq.Frame], bytes] = attrgetter("bytes")
+
+
+def as_view(frame: zmq.Frame) -> memoryview:
+    """Return the memory of a frame itself; read-only, as others of this process may share it."""
+    return frame.buffer.toreadonly()
 
 
 def refuse(*_: object) -> Never:
@@ -188,7 +198,7 @@ class Channel:
         with suppress(zmq.ZMQError):
             self._send(b"", NOBLOCK)
 
-    def try_recv(self) -> Message | None:
+    def try_recv(self, read: Callable[[zmq.Frame], Any] = as_bytes) -> Message | None:
         """Take a message; return its frame, or a list where it has several, or None for "again".
 
         Where the last one had to be waited for, None comes unasked: `attempt_or_arm` asks first,
@@ -199,7 +209,7 @@ class Channel:
                 return None
             try:
                 frame = self._recv(NOBLOCK, False)
-                message = self._with_rest(frame) if frame.more else frame.bytes
+                message: Message = self._with_rest(frame, read) if frame.more else read(frame)
             except zmq.ZMQError as error:
                 self._again(error, "receive on")
                 return None
@@ -209,13 +219,17 @@ class Channel:
                 if self._waiters:
                     self._pass_on()
                 raise
-            moved = len(message) if type(message) is bytes else size(message)
+            moved = size(message) if type(message) is list else len(message)
             self.received += 1
             self.received_bytes += moved
             self._turn_in -= 1 + (moved >> 10)
             if self._waiters or self._turn_in < 0:
                 self._settle()
             return message
+
+    def try_recv_views(self) -> Views | None:
+        """As `try_recv`, but return views of the memory that the frames arrived in."""
+        return cast("Views | None", self.try_recv(as_view))
 
     def _settle(self) -> None:
         if self._turn_in < 0:
@@ -228,13 +242,13 @@ class Channel:
         due, self._turn_due = self._turn_due, False
         return due
 
-    def _with_rest(self, frame: zmq.Frame) -> list[bytes]:
+    def _with_rest(self, frame: zmq.Frame, read: Callable[[zmq.Frame], T]) -> list[T]:
         self._in_message = True
         try:
             frames = [frame]
             while frames[-1].more:
                 frames.append(self._recv(NOBLOCK, False))
-            return [frame.bytes for frame in frames]
+            return [read(frame) for frame in frames]
         finally:
             self._in_message = False
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from types import ModuleType, TracebackType
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
 import zmq
 
@@ -14,14 +14,16 @@ from agentzero import backends
 from agentzero.backends import Backend
 from agentzero.base import BaseManager, always, check_callable, subscribe_to
 from agentzero.books import DEFAULT_POLLING_TIMEOUT, DEFAULT_TIMEOUT_IN_SECONDS, checked_mask
-from agentzero.channel import POLLIN, POLLOUT, Channel, Message
+from agentzero.channel import POLLIN, POLLOUT, Channel
 from agentzero.deadline import Deadline, checked_timeout
 from agentzero.errors import DeserializationError, SocketTimeout
 from agentzero.events import Envelope, Event
+from agentzero.loans import Loan
 from agentzero.log import ZMQPubHandler
 from agentzero.messages import as_frames, envelope, event, or_report, pack, topic_bytes, unpack
 from agentzero.serializers import Serializer
 from agentzero.steps import LONGEST_NAP, drive, drive_each, poll, repeat, timed_out, until
+from agentzero.tracking import Tracker
 
 __all__ = [
     "DEFAULT_POLLING_TIMEOUT",
@@ -208,10 +210,14 @@ class SocketManager(BaseManager[Backend]):
         )
 
     def _awaited(
-        self, channel: Channel, timeout: float | None, polling_timeout: float | None
-    ) -> Message:
+        self,
+        channel: Channel,
+        attempt: Callable[[], Any],
+        timeout: float | None,
+        polling_timeout: float | None,
+    ) -> Any:
         deadline, longest = self._deadline(timeout), self._longest(polling_timeout)
-        message = self._until(channel, channel.try_recv, POLLIN, deadline, longest)
+        message = self._until(channel, attempt, POLLIN, deadline, longest)
         if message is None:
             raise timed_out(channel, POLLIN, deadline)
         return message
@@ -282,14 +288,46 @@ class SocketManager(BaseManager[Backend]):
             return False
         return True
 
+    @overload
     def send_multipart(
         self,
         name: str,
         frames: Sequence[Any],
         timeout: float | None = None,
         polling_timeout: float | None = None,
-    ) -> None:
+        *,
+        copy: Literal[True] = True,
+    ) -> None: ...
+    @overload
+    def send_multipart(
+        self,
+        name: str,
+        frames: Sequence[Any],
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        copy: Literal[False],
+    ) -> Tracker: ...
+    def send_multipart(
+        self,
+        name: str,
+        frames: Sequence[Any],
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        copy: bool = True,
+    ) -> Tracker | None:
         """Send frames of bytes as they are, as one message. Errors as for `send`.
+
+        Args:
+            name: the socket.
+            frames: bytes, or anything else with a buffer contiguous in memory, such as an array.
+            timeout, polling_timeout: as for `send`.
+            copy: False sends buffers of 64 KiB and more from where they are. They must not change
+                until the tracker that is then returned says that it is `done`; its `wait` waits.
+
+        Returns:
+            None; with `copy=False` a tracker.
 
         >>> with SocketManager() as sockets:
         ...     _ = sockets.ensure_and_bind("in", zmq.PULL, "inproc://raw")
@@ -298,10 +336,11 @@ class SocketManager(BaseManager[Backend]):
         ...     sockets.recv_multipart("in")
         [b'one', b'two']
         """
-        channel = self._channels[name]
-        attempt = partial(channel.try_send_frames, as_frames(frames))
+        channel, loan, message = self._channels[name], Loan(), as_frames(frames)
+        attempt = partial(channel.try_send_frames, message if copy else loan.lend(message))
         if attempt() is None:
             self._queued(channel, attempt, timeout, polling_timeout)
+        return None if copy else Tracker(self, channel, loan)
 
     def send_to(
         self,
@@ -413,7 +452,7 @@ class SocketManager(BaseManager[Backend]):
         channel = self._channels[name]
         message = channel.try_recv()
         if message is None:
-            message = self._awaited(channel, timeout, polling_timeout)
+            message = self._awaited(channel, channel.try_recv, timeout, polling_timeout)
         return unpack(channel, message, type)
 
     def recv_safe(
@@ -436,10 +475,42 @@ class SocketManager(BaseManager[Backend]):
         except SocketTimeout:
             return None
 
+    @overload
     def recv_multipart(
-        self, name: str, timeout: float | None = None, polling_timeout: float | None = None
-    ) -> list[bytes]:
-        """Receive a message as its frames. Arguments and errors as for `recv`.
+        self,
+        name: str,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        copy: Literal[True] = True,
+    ) -> list[bytes]: ...
+    @overload
+    def recv_multipart(
+        self,
+        name: str,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        copy: Literal[False],
+    ) -> list[memoryview]: ...
+    def recv_multipart(
+        self,
+        name: str,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        copy: bool = True,
+    ) -> list[bytes] | list[memoryview]:
+        """Receive a message as its frames. Errors as for `recv`.
+
+        Args:
+            name: the socket.
+            timeout, polling_timeout: as for `recv`.
+            copy: False gives read-only views of the memory that the frames arrived in, which lives
+                as long as the view does.
+
+        Returns:
+            The frames, as bytes or memoryviews.
 
         >>> with SocketManager() as sockets:
         ...     _ = sockets.create("in", zmq.PULL)
@@ -449,10 +520,11 @@ class SocketManager(BaseManager[Backend]):
         agentzero.errors.SocketTimeout: nothing to receive on socket 'in' ... in 0 s
         """
         channel = self._channels[name]
-        message = channel.try_recv()
+        attempt: Callable[[], Any] = channel.try_recv if copy else channel.try_recv_views
+        message = attempt()
         if message is None:
-            message = self._awaited(channel, timeout, polling_timeout)
-        return [message] if isinstance(message, bytes) else message
+            message = self._awaited(channel, attempt, timeout, polling_timeout)
+        return message if isinstance(message, list) else [message]
 
     def recv_from(
         self,
@@ -476,7 +548,7 @@ class SocketManager(BaseManager[Backend]):
         channel = self._channels[name]
         message = channel.try_recv()
         if message is None:
-            message = self._awaited(channel, timeout, polling_timeout)
+            message = self._awaited(channel, channel.try_recv, timeout, polling_timeout)
         return envelope(channel, message, type)
 
     def recv_event(
@@ -505,7 +577,7 @@ class SocketManager(BaseManager[Backend]):
         subscribe_to(channel, topic)
         message = channel.try_recv()
         if message is None:
-            message = self._awaited(channel, timeout, polling_timeout)
+            message = self._awaited(channel, channel.try_recv, timeout, polling_timeout)
         return event(channel, message, type)
 
     def recv_event_safe(

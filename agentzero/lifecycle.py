@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import zmq
 
+from agentzero import loans  # before the exit below is registered: its collector has to end later
 from agentzero.backends.native import native
 from agentzero.channel import Channel
 from agentzero.deadline import milliseconds
@@ -106,6 +107,7 @@ def _close_at_exit() -> None:
     sleep = native("time", "sleep")
     while any(end > time.monotonic() for end in list(_ending.values())):
         sleep(0.005)
+    loans.keep()
 
 
 def _after_fork() -> None:

@@ -69,15 +69,15 @@ def as_frames(frames: Sequence[Any]) -> list[Any]:
 
     Raises:
         TypeError: one of them is not bytes, or another buffer.
-        ValueError: there are none, or one is not contiguous.
+        ValueError: there are none, or one is not contiguous in memory, in C order.
     """
     if isinstance(frames, str | bytes | bytearray | memoryview):
         raise TypeError(f"a list of frames is expected, not {type(frames).__name__}")
     checked = [frame if isinstance(frame, bytes) else memoryview(frame) for frame in frames]
     if not checked:
         raise ValueError("a message has at least one frame")
-    if not all(frame.contiguous for frame in checked if isinstance(frame, memoryview)):
-        raise ValueError("a frame is contiguous in memory")
+    if not all(frame.c_contiguous for frame in checked if isinstance(frame, memoryview)):
+        raise ValueError("a frame is contiguous in memory, in C order")
     return checked
 
 

@@ -15,6 +15,7 @@ from agentzero.backends.base import AsyncBackend, Backend, Wakeable
 from agentzero.channel import POLLIN, POLLOUT, Channel, Message
 from agentzero.deadline import Deadline
 from agentzero.errors import SocketClosed, SocketTimeout
+from agentzero.loans import Loan
 from agentzero.pollset import PollSet
 
 __all__ = [
@@ -25,10 +26,12 @@ __all__ = [
     "drive_each",
     "drive_each_async",
     "end",
+    "kept",
     "poll",
     "repeat",
     "timed_out",
     "until",
+    "until_returned",
 ]
 
 T = TypeVar("T")
@@ -180,6 +183,25 @@ def _ready(waiter: Wakeable, polled: PollSet, armed: set[Channel]) -> dict[Any, 
         else:
             polled.settle(channel, since)
     return ready
+
+
+def until_returned(waiter: Wakeable, loan: Loan, deadline: Deadline) -> Steps[bool]:
+    """Wait until ZeroMQ has let go of what was lent to it; return whether it has."""
+    loan.enter(waiter)
+    try:
+        left = math.inf
+        while not loan.done and left:
+            left = deadline.left()
+            yield Wait((), left)
+        return loan.done
+    finally:
+        loan.leave(waiter)
+
+
+def kept(channel: Channel, deadline: Deadline) -> SocketTimeout:
+    """Count and explain that ZeroMQ has not let go in time."""
+    channel.count("timeouts")
+    return SocketTimeout(f"{channel} has not sent the message whole in {deadline.timeout:g} s")
 
 
 def end(

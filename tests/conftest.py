@@ -129,9 +129,12 @@ async def _outcome(function: Callable[..., Any], args: Any, options: Any) -> tup
 
 
 class Blocking:
-    """An AsyncSocketManager with the face of a SocketManager: its coroutines are waited for."""
+    """An AsyncSocketManager with the face of a SocketManager: its coroutines are waited for.
 
-    def __init__(self, manager: AsyncSocketManager, run: Callable[..., Any]) -> None:
+    So are those of the trackers that it returns.
+    """
+
+    def __init__(self, manager: Any, run: Callable[..., Any]) -> None:
         vars(self).update(_manager=manager, _run=run)
 
     def __getattr__(self, name: str) -> Any:
@@ -143,6 +146,10 @@ class Blocking:
 
     def __delattr__(self, name: str) -> None:
         delattr(self._manager, name)
+
+    def send_multipart(self, *args: Any, **options: Any) -> Any:
+        tracker = self._run(self._manager.send_multipart, *args, **options)
+        return None if tracker is None else Blocking(tracker, self._run)
 
     def subscribe(self, *args: Any, **options: Any) -> Iterator[Any]:
         return _iterate(self._manager.subscribe(*args, **options), self._run)

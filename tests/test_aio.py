@@ -384,3 +384,22 @@ def test_a_loop_that_cannot_watch_sockets_is_named(monkeypatch: pytest.MonkeyPat
     sockets.create("in", zmq.PULL)
     with pytest.raises(AgentZeroSocketError, match="this event loop cannot watch sockets"):
         asyncio.run(sockets.recv("in", timeout=1))
+
+
+def test_who_is_cancelled_waits_for_lent_memory_no_more() -> None:
+    async def main() -> None:
+        async with AsyncSocketManager(linger=0) as sockets:
+            sockets.ensure_and_bind("in", zmq.PULL, "inproc://large")
+            sockets.ensure_and_connect("out", zmq.PUSH, "inproc://large")
+            tracker = await sockets.send_multipart("out", [bytearray(100_000)], copy=False)
+            waits = asyncio.create_task(tracker.wait())
+            await asyncio.sleep(0)
+            assert tracker._loan._waiters
+            waits.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waits
+            assert not tracker._loan._waiters
+            await sockets.recv_multipart("in")
+            await tracker.wait()
+
+    asyncio.run(main())
