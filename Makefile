@@ -6,6 +6,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 # Written when the set-up is complete, so that one cut short is never trusted.
 READY := $(VENV)/.ready
+PLUGINS := examples/plugins/agentzero-trio examples/plugins/agentzero-yaml
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -36,7 +37,7 @@ clean: ## Remove everything that these commands made
 	rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(READY): pyproject.toml examples/plugins/agentzero-trio/pyproject.toml
+$(READY): pyproject.toml $(PLUGINS:=/pyproject.toml)
 	@command -v "$(PYTHON)" >/dev/null || { \
 	    echo "AgentZero needs Python 3.11 or later: there is no $(PYTHON) here." >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -47,7 +48,7 @@ $(READY): pyproject.toml examples/plugins/agentzero-trio/pyproject.toml
 	@echo "Setting up $(VENV) (once; it takes about a minute)"
 	@"$(PYTHON)" -m venv --clear $(VENV)
 	@$(PY) -m pip install -q 'pip>=25.1' # the first one that knows --group
-	@$(PY) -m pip install -q -e '.[gevent,cli]' -e examples/plugins/agentzero-trio --group dev
+	@$(PY) -m pip install -q -e '.[gevent,cli]' $(addprefix -e ,$(PLUGINS)) --group dev
 	@touch $@
 
 # Libraries to compare with, which nothing else needs.

@@ -1,154 +1,85 @@
-"""Who brings which serializer and backend: registration and lookup by name.
+"""Which plugins there are: modules with hooks, found by their entry points.
 
-A plugin is a module with one or both hooks below, named by an entry point of the group
-"agentzero". Nothing is scanned or imported before a name is asked for that is not built in.
+A plugin is a module with one or both hooks of `agentzero.registry`, named by an entry point of the
+group "agentzero". Nothing is scanned or imported before a name is asked for that is not built in.
+What they bring, by name, is in `agentzero.catalogue`.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import pkgutil
 import shlex
-import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 import pluggy
 
-from agentzero.errors import PluginError
+from agentzero import registry as hookspecs
+from agentzero.registry import FAULTS, GROUP, Kind, Offer, Registry, describe, hookimpl
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
+    from importlib.metadata import Distribution, EntryPoint
 
-__all__ = ["Available", "Catalogue", "Plugins", "Registry", "hookimpl", "register"]
-
-Factory: TypeAlias = Callable[..., Any]
-Kind: TypeAlias = Literal["serializer", "backend"]
-
-GROUP = "agentzero"
-
-hookimpl = pluggy.HookimplMarker("agentzero")
-hookspec = pluggy.HookspecMarker("agentzero")
-
-
-@hookspec
-def agentzero_register_serializers(registry: Registry) -> None:
-    """Add serializers to the registry; `registry.add("yaml", YAML)` is all there is to do."""
-
-
-@hookspec
-def agentzero_register_backends(registry: Registry) -> None:
-    """Add backends to the registry, as `agentzero_register_serializers` adds serializers."""
+__all__ = ["Broken", "Member", "Plugins", "Registry", "hookimpl", "register"]
 
 
 @dataclass(frozen=True)
-class Available:
-    """What is known of one name.
+class Broken:
+    """A plugin that is left out.
 
     Attributes:
-        factory: what makes it: a callable, or the "module:attribute" where that is found.
-        distribution: who brings it: a distribution, or a module registered by hand.
-        problem: why it cannot be used and what mends that, or None where it can.
-        ignored: distributions that claim the name of a built-in, in vain.
+        name: of its entry point, or of the part that is broken.
+        value: what its entry point names; empty where it is another part that is broken.
+        distribution: who brings it.
+        why: what went wrong.
     """
-
-    factory: Factory | str
-    distribution: str
-    problem: str | None = None
-    ignored: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Offer:
-    """One name that one distribution brings."""
 
     name: str
-    factory: Factory | str
+    value: str
     distribution: str
-    requires: str | None
-    install: str | None
-
-    @property
-    def problem(self) -> str | None:
-        if self.requires is None or _is_installed(self.requires):
-            return None
-        mends = shlex.quote(self.install or self.requires)
-        return f"{self.requires} is not installed: pip install {mends}"
-
-    def load(self) -> Factory:
-        """The callable itself, imported now where it was named as text."""
-        if not isinstance(self.factory, str):
-            return self.factory
-        try:
-            factory: Factory = pkgutil.resolve_name(self.factory)
-        except Exception as error:
-            raise PluginError(
-                f"{self.name!r} of {self.distribution} cannot be imported from {self.factory}: "
-                f"{_describe(error)}"
-            ) from error
-        return factory
+    why: str
 
 
-class Registry:
-    """What a hook is handed: it collects the names that one distribution brings.
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One plugin. Each has hooks of its own, so that none meddles with those of another."""
 
-    >>> registry = Registry("agentzero-yaml")
-    >>> registry.add("yaml", "agentzero_yaml:YAML", requires="yaml", install="PyYAML")
-    """
+    module: object
+    distribution: str
+    hooks: pluggy.PluginManager
 
-    def __init__(self, distribution: str) -> None:
-        self._distribution = distribution
-        self._offers: list[_Offer] = []
 
-    def add(
-        self,
-        name: str,
-        factory: Factory | str,
-        *,
-        requires: str | None = None,
-        install: str | None = None,
-    ) -> None:
-        """Offer `factory` under `name`.
+class _Doing(threading.local):
+    """What one thread is in the midst of, so that a plugin may itself ask for a name."""
 
-        Args:
-            name: what users ask for.
-            factory: called without arguments to make one, or "module:attribute" for a callable
-                that is imported when it is first asked for.
-            requires: a module without which it cannot be used. Its presence is looked up when
-                somebody asks; it is never imported here.
-            install: what `pip install` is to be given when that module is missing; the
-                module's name where left out.
-
-        Raises:
-            TypeError: `name` is no str, or `factory` neither callable nor str.
-        """
-        if not isinstance(name, str):
-            raise TypeError(f"a name must be a str, not {name!r}")
-        if not isinstance(factory, str) and not callable(factory):
-            raise TypeError(f"the factory of {name!r} must be callable, not {factory!r}")
-        self._offers.append(_Offer(name, factory, self._distribution, requires, install))
+    def __init__(self) -> None:
+        self.scanning = False
+        self.asking: set[tuple[str, Member]] = set()
 
 
 class Plugins:
     """The plugins of a process: modules with hooks, and the distribution each came with.
 
+    The code of plugins runs without our lock: another thread may be in the midst of importing
+    one that itself asks for a name, and each would wait for the other for ever.
+
     >>> plugins = Plugins()
     >>> plugins.register(threading)  # a module without hooks is harmless
-    >>> [distribution for _, distribution in plugins.members]
+    >>> [member.distribution for member in plugins.members]
     ['threading']
     """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.members: list[tuple[object, str]] = []
-        self.broken: dict[str, str] = {}
+        self.members: list[Member] = []
+        self.broken: dict[tuple[str, str], Broken] = {}
         self._untold: list[str] = []
-        self._scanned = False
-        self._manager = pluggy.PluginManager(GROUP)
-        self._manager.add_hookspecs(sys.modules[__name__])
+        self._found: list[EntryPoint] | None = None
+        self._settled: set[int] = set()
+        self._thread = _Doing()
 
     def register(self, module: object, distribution: str | None = None) -> None:
         """Add a module (or any object) with hooks; again is harmless.
@@ -156,58 +87,93 @@ class Plugins:
         `distribution` is what errors and `available()` call it; its own name where left out.
 
         Raises:
-            pluggy.PluginValidationError: a hook takes arguments that it is not given.
+            pluggy.PluginValidationError: it has a hook that is none, or is not marked as one, or
+                takes arguments that it is not given.
         """
         name = distribution or str(getattr(module, "__name__", type(module).__name__))
         with self.lock:
-            if not self._manager.is_registered(module):
-                self._manager.register(module, name=f"{name} {id(module)}")
-                self.members.append((module, name))
+            if all(member.module is not module for member in self.members):
+                self.members.append(Member(module, name, _hooks(module, name)))
 
-    def scan(self) -> None:
-        """Load every module that entry points name; the second time does nothing."""
+    @contextmanager
+    def scanned(self) -> Iterator[None]:
+        """Every module that entry points name is loaded; at the end, tell of broken ones.
+
+        Where a plugin itself asks meanwhile, it sees what there is so far.
+        """
+        if self._thread.scanning:
+            yield
+            return
+        self._thread.scanning = True
+        try:
+            for entry_point in self._entry_points():
+                self._load(entry_point)
+            yield
+        finally:
+            self._thread.scanning = False
+        self._warn()
+
+    def offers(self, kind: Kind, member: Member) -> list[Offer]:
+        """What a plugin brings of one kind; nothing, and a warning, where its hook raises."""
+        registry = Registry(member.distribution)
+        name = f"agentzero_register_{kind}s"
+        if (name, member) in self._thread.asking:
+            return []
+        self._thread.asking.add((name, member))
+        try:
+            getattr(member.hooks.hook, name)(registry=registry)
+        except FAULTS as error:
+            self._note(name, "", member.distribution, error)
+            return []
+        finally:
+            self._thread.asking.remove((name, member))
+        return registry._offers
+
+    def _entry_points(self) -> list[EntryPoint]:
         with self.lock:
-            if not self._scanned:
-                self._scanned = True
+            if self._found is None:
                 # Imported late, as it is half the cost of importing this library.
                 from importlib import metadata
 
-                for entry_point in metadata.entry_points(group=GROUP):
-                    self._load(entry_point)
+                named = map(self._named_by, metadata.distributions())
+                self._found = [entry_point for some in named for entry_point in some]
+            return self._found
 
-    def offers(self, kind: Kind, module: object, distribution: str) -> list[_Offer]:
-        """What one module brings of one kind; nothing, and a warning, where its hook raises."""
-        registry = Registry(distribution)
-        others = [member for member, _ in self.members if member is not module]
-        hook = self._manager.subset_hook_caller(f"agentzero_register_{kind}s", others)
+    def _named_by(self, distribution: Distribution) -> list[EntryPoint]:
         try:
-            hook(registry=registry)
+            return list(distribution.entry_points.select(group=GROUP))
         except Exception as error:
-            self._note(distribution, error)
+            if _is_ours(distribution):
+                self._note("entry_points.txt", "", _name(distribution), error)
             return []
-        return registry._offers
 
-    def warn(self) -> None:
-        """Tell of the plugins found broken since the last time."""
-        # Not said on the spot: where warnings are errors, it would leave the scan half done.
+    def _load(self, entry_point: EntryPoint) -> None:
+        if id(entry_point) in self._settled:
+            return
+        distribution = _name(entry_point.dist) if entry_point.dist else entry_point.value
+        try:
+            self.register(entry_point.load(), distribution)
+        except FAULTS as error:
+            self._note(entry_point.name, entry_point.value, distribution, error)
+        self._settled.add(id(entry_point))
+
+    def _note(self, name: str, value: str, distribution: str, error: BaseException) -> None:
+        why = describe(error)
+        if isinstance(error, ModuleNotFoundError):
+            why += f"; what it needs comes with it: pip install {shlex.quote(distribution)}"
+        with self.lock:
+            if (distribution, name) not in self.broken:
+                self.broken[distribution, name] = Broken(name, value, distribution, why)
+                self._untold.append(f"the plugin {distribution} is broken and left out: {why}")
+
+    def _warn(self) -> None:
         with self.lock:
             untold, self._untold = self._untold, []
         for text in untold:
-            warnings.warn(text, RuntimeWarning, stacklevel=4)
-
-    def _load(self, entry_point: EntryPoint) -> None:
-        distribution = entry_point.dist.name if entry_point.dist else entry_point.value
-        try:
-            self.register(entry_point.load(), distribution)
-        except Exception as error:
-            self._note(distribution, error)
-
-    def _note(self, distribution: str, error: Exception) -> None:
-        self.broken[distribution] = why = _describe(error)
-        self._untold.append(f"the plugin {distribution} is broken and left out: {why}")
+            _tell(text)
 
 
-_installed = Plugins()
+installed = Plugins()
 
 
 def register(module: object) -> None:
@@ -217,7 +183,8 @@ def register(module: object) -> None:
         module: a module (or any object) with one or both hooks.
 
     Raises:
-        pluggy.PluginValidationError: a hook takes arguments that it is not given.
+        pluggy.PluginValidationError: it has a hook that is none, or is not marked as one, or
+            takes arguments that it is not given.
 
     >>> from agentzero import plugins, serializers
     >>> class Compact:
@@ -229,107 +196,41 @@ def register(module: object) -> None:
     >>> serializers.resolve("compact")
     MSGPACK()
     """
-    _installed.register(module)
+    installed.register(module)
 
 
-class Catalogue:
-    """Everything of one kind by name: the built-ins first, then what plugins bring.
-
-    A plugin cannot take a built-in's name: that name always means the built-in, and
-    `available()` tells who claimed it. A name that two plugins claim means neither.
-
-    Args:
-        kind: "serializer" or "backend".
-        builtins: the module whose hook brings the built-ins.
-        plugins: where the others are registered; those of this process where left out.
-
-    >>> from agentzero import serializers
-    >>> Catalogue("serializer", serializers).find("json").__name__
-    'JSON'
-    """
-
-    def __init__(self, kind: Kind, builtins: object, plugins: Plugins | None = None) -> None:
-        self._kind = kind
-        self._builtins = builtins
-        self._plugins = plugins or _installed
-        self._offers: dict[str, list[_Offer]] = {}
-        self._asked: set[int] = set()
-
-    def find(self, name: str) -> Factory:
-        """The factory of that name; a built-in's is found without looking for plugins.
-
-        Raises:
-            PluginError: nobody brings the name, two plugins do, or it cannot be used here; the
-                text says what is known instead, who they are, or what is to be installed.
-        """
-        offers = self._own(name) or self._all().get(name)
-        if not offers:
-            raise PluginError(self._unknown(name))
-        problem = _problem(offers)
-        if problem:
-            raise PluginError(f"{self._kind} {name!r} cannot be used: {problem}")
-        return offers[0].load()
-
-    def available(self) -> dict[str, Available]:
-        """Every name, in order, with what is known of it.
-
-        >>> from agentzero import serializers
-        >>> serializers.available()["msgpack"].distribution
-        'agentzero'
-        """
-        return {name: self._summary(name, offers) for name, offers in sorted(self._all().items())}
-
-    def _own(self, name: str) -> list[_Offer]:
-        """The built-in of that name, if there is one."""
-        with self._plugins.lock:
-            self._plugins.register(self._builtins, GROUP)
-            self._ask(self._builtins, GROUP)
-            return [offer for offer in self._offers.get(name, ()) if offer.distribution == GROUP]
-
-    def _all(self) -> dict[str, list[_Offer]]:
-        with self._plugins.lock:
-            self._plugins.register(self._builtins, GROUP)
-            self._plugins.scan()
-            for module, distribution in self._plugins.members:
-                self._ask(module, distribution)
-            offers = {name: list(rivals) for name, rivals in self._offers.items()}
-        self._plugins.warn()
-        return offers
-
-    def _ask(self, module: object, distribution: str) -> None:
-        if id(module) not in self._asked:
-            self._asked.add(id(module))
-            for offer in self._plugins.offers(self._kind, module, distribution):
-                self._offers.setdefault(offer.name, []).append(offer)
-
-    def _summary(self, name: str, offers: list[_Offer]) -> Available:
-        chosen = self._own(name) or offers
-        ignored = tuple(offer.distribution for offer in offers if offer not in chosen)
-        return Available(chosen[0].factory, _names(chosen), _problem(chosen), ignored)
-
-    def _unknown(self, name: str) -> str:
-        known = ", ".join(sorted(self._all()))
-        broken = "".join(f"; {who} is broken: {why}" for who, why in self._plugins.broken.items())
-        return f"no {self._kind} is named {name!r}; known are {known}{broken}"
+def _hooks(module: object, name: str) -> pluggy.PluginManager:
+    hooks = pluggy.PluginManager(GROUP)
+    hooks.add_hookspecs(hookspecs)
+    hooks.register(module, name=name)
+    hooks.check_pending()
+    for hook in ("agentzero_register_serializers", "agentzero_register_backends"):
+        if hasattr(module, hook) and not getattr(hooks.hook, hook).get_hookimpls():
+            raise pluggy.PluginValidationError(
+                module, f"{hook} is not marked as agentzero.hookimpl"
+            )
+    return hooks
 
 
-def _problem(offers: list[_Offer]) -> str | None:
-    if len(offers) == 1:
-        return offers[0].problem
-    return f"{_names(offers)} both bring it; uninstall all but one"
-
-
-def _names(offers: list[_Offer]) -> str:
-    return " and ".join(offer.distribution for offer in offers)
-
-
-def _is_installed(module: str) -> bool:
+def _is_ours(distribution: Distribution) -> bool:
     try:
-        # The top alone, because finding a submodule imports its parents.
-        return importlib.util.find_spec(module.partition(".")[0]) is not None
-    except ValueError:
-        return True  # imported already, by means that left no spec
+        return f"[{GROUP}]" in (distribution.read_text("entry_points.txt") or "")
+    except Exception:  # it is no text
+        return False
 
 
-def _describe(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
+def _name(distribution: Distribution) -> str:
+    name: object = None
+    with suppress(Exception):  # there may be no METADATA
+        name = distribution.metadata["Name"]
+    return str(name or getattr(distribution, "_path", distribution))
+
+
+def _tell(text: str) -> None:
+    try:
+        warnings.warn(text, RuntimeWarning, stacklevel=8)
+    except RuntimeWarning:
+        # Where warnings are errors, it would fail somebody who never asked for that plugin.
+        import logging
+
+        logging.getLogger(__name__).warning(text)

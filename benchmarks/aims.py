@@ -25,6 +25,7 @@ from rounds import P50, RECEIVE, SEND, Medians
 HOLDS = {">=": operator.ge, ">": operator.gt, "<=": operator.le, "<": operator.lt}
 
 POLLER = "zmq.Poller"
+BARE_LARGE = "pyzmq"
 
 # backend, figure, what it is measured by, bound of the ratio
 BY_FLAVOUR = (
@@ -47,6 +48,7 @@ AHEAD = ((RECEIVE, ">", max), (SEND, ">", max), (P50, "<", min))
 
 POLLING_AIM = ("<=", 1.0)  # of zmq.Poller's time
 IDLE_AIM = ("<", 1.0)  # per cent of a processor
+LARGE_AIM = (">=", 0.9)  # of bare pyzmq's rate
 SCALE_AIM = ("<=", 1.1)  # of the time with no other sockets
 
 
@@ -103,3 +105,11 @@ def scale_claim(alone: float, among: float) -> Claim:
     """Judge what other sockets cost."""
     what = f"one send and one receive: {among:.2f} us, to {alone:.2f} us with no other socket"
     return Claim(what, among / alone, *SCALE_AIM)
+
+
+def large_claims(medians: Medians) -> Iterator[Claim]:
+    """Compare how fast large arrays cross to bare pyzmq, where nothing is copied either."""
+    bare = medians[BARE_LARGE]["MB/s"]
+    for subject, by_figure in medians.items():
+        if not subject.startswith(BARE_LARGE):
+            yield Claim(f"{subject}, to {BARE_LARGE}", by_figure["MB/s"] / bare, *LARGE_AIM)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import machine
 import msgspec
 import page
-from aims import POLLER, claims, idle_claims, polling_claims, scale_claim
-from children import Child, alone
+from aims import BARE_LARGE, POLLER, claims, idle_claims, large_claims, polling_claims, scale_claim
+from children import Child, alone, converse
 from peers import ASYNCIO, GEVENT, PEERS, THREADS, TRIO, UVLOOP, Peer
 from rounds import Rounds, add_round
 from side import MESSAGE
@@ -29,6 +30,8 @@ POLLED = {
     "waiting": "waiting, processor us",
     "late": "sent while waiting, us",
 }
+LARGE = [BARE_LARGE, f"{BARE_LARGE}, copying"]
+ARRAYS = 10
 WAITING = {"threads": "200 threads", "gevent": "1,000 greenlets"}
 
 
@@ -41,6 +44,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
     options.settle, options.idle = 15.0, 20.0
+    options.arrays = find_spec("numpy") is not None
     if options.quick:
         options.rounds, options.messages, options.round_trips = 1, 20_000, 500
         options.settle, options.idle = 1.0, 3.0
@@ -48,8 +52,8 @@ def arguments() -> argparse.Namespace:
 
 
 def measure(options: argparse.Namespace, peers: list[Peer], backends: list[str]) -> list[Rounds]:
-    """Measure whatever goes in rounds: the peers, waiting for any, many sockets."""
-    of_peers, of_polling, of_scale = Rounds(), Rounds(), Rounds()
+    """Measure whatever goes in rounds: the peers, waiting for any, many sockets, large arrays."""
+    of_peers, of_polling, of_scale, of_large = Rounds(), Rounds(), Rounds(), Rounds()
     for round_number in range(options.rounds):
         turn = -1 if round_number % 2 else 1
         add_round(of_peers, peers[::turn], options.messages, options.round_trips)
@@ -58,8 +62,11 @@ def measure(options: argparse.Namespace, peers: list[Peer], backends: list[str])
                 of_polling.add(subject, POLLED[figure], value)
         for figure, value in alone("scale.py").items():
             of_scale.add("scale", figure, value)
+        for subject in [*LARGE, *backends][::turn] if options.arrays else ():
+            replier, requester = (("large.py", subject, role) for role in ("reply", "request"))
+            of_large.add(subject, "MB/s", converse(replier, requester, ARRAYS)[1]["rate"])
         print(f"round {round_number + 1} of {options.rounds}", file=sys.stderr, flush=True)
-    return [of_peers, of_polling, of_scale]
+    return [of_peers, of_polling, of_scale, of_large]
 
 
 def idle_shares(backends: list[str], settle: float, seconds: float) -> dict[str, float]:
@@ -84,7 +91,7 @@ def sections(options: argparse.Namespace) -> Iterator[str]:
     yield page.HEAD
     yield page.described(description)
     measured = measure(options, peers, backends)
-    of_peers, of_polling, of_scale = (rounds.medians() for rounds in measured)
+    of_peers, of_polling, of_scale, of_large = (rounds.medians() for rounds in measured)
     yield page.measured({peer.name: of_peers[peer.name] for peer in peers})
     yield page.stalled(measured[0].stalled)
     yield page.left_out(missing)
@@ -98,6 +105,11 @@ def sections(options: argparse.Namespace) -> Iterator[str]:
     yield page.judged(idle_claims(idle_shares(backends, options.settle, options.idle)), "measured")
     yield page.SCALE
     yield page.judged([scale_claim(**of_scale["scale"])])
+    if of_large:
+        of_large = {subject: of_large[subject] for subject in (*LARGE, *backends)}
+        yield page.LARGE.format(arrays=ARRAYS)
+        yield page.measured(of_large)
+        yield page.judged(large_claims(of_large))
     yield page.METHOD.format(
         size=len(msgspec.json.encode(MESSAGE)),
         messages=options.messages,

@@ -21,6 +21,7 @@ import zmq
 from anyio.from_thread import start_blocking_portal
 
 from agentzero import AsyncSocketManager, SocketManager
+from tests.environments import environment as environment
 
 # How long anything may take that is sure to come, in seconds: far more than any machine needs.
 PATIENCE = 20.0

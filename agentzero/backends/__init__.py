@@ -9,8 +9,9 @@ from types import ModuleType
 
 from agentzero.backends.base import AsyncBackend, AsyncWaiter, Backend, Lock, Waiter, Wakeable
 from agentzero.backends.native import is_patched
+from agentzero.catalogue import Available, Catalogue
 from agentzero.errors import PluginError
-from agentzero.plugins import Available, Catalogue, Registry, hookimpl
+from agentzero.plugins import Registry, hookimpl
 
 __all__ = [
     "AsyncBackend",
@@ -116,10 +117,12 @@ def socket_class(zmq: ModuleType) -> type:
 
 
 def _made(spec: Backend | AsyncBackend | str) -> Backend | AsyncBackend:
-    backend = _catalogue.find(spec)() if isinstance(spec, str) else spec
-    if isinstance(backend, type) or not isinstance(backend, Backend | AsyncBackend):
+    if isinstance(spec, str):
+        made: Backend | AsyncBackend = _catalogue.make(spec, Backend | AsyncBackend)
+        return made
+    if isinstance(spec, type) or not isinstance(spec, Backend | AsyncBackend):
         raise TypeError(f"a backend is an instance of one, a name or None, not {spec!r}")
-    return backend
+    return spec
 
 
 def _check_flavour(zmq: ModuleType | None, unsuitable: str, manager: str) -> None:

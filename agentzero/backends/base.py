@@ -30,7 +30,11 @@ class Wakeable(Protocol):
     """Somebody who may be waiting."""
 
     def wake(self) -> None:
-        """End the wait, or the next one if none is under way. Any thread may call it, often."""
+        """End the wait, or the next one if none is under way.
+
+        Any thread may call it, often, and with locks held: it never waits. Where the waiter is
+        closed, it does nothing.
+        """
 
 
 class Waiter(Wakeable, Protocol):
@@ -40,11 +44,12 @@ class Waiter(Wakeable, Protocol):
         """Return when an fd is readable, when woken, or after `timeout` seconds.
 
         It may return early. Where several tasks wait for one fd, at least one of them returns.
-        `timeout` is 0 or more, and may be `math.inf`.
+        `timeout` is 0 or more, and may be `math.inf`. With a `timeout` of 0 as well, the others of
+        an event loop have a turn.
         """
 
     def close(self) -> None:
-        """Give the place up; the task waits here no more."""
+        """Give the place up; the task waits here no more. Twice is harmless."""
 
 
 class AsyncWaiter(Wakeable, Protocol):
@@ -83,11 +88,11 @@ class Backend(Protocol):
     def detach(self, function: Callable[[], object]) -> object:
         """Start a native thread that calls `function`, and do not wait for it.
 
-        It may be called in garbage collection.
+        The end of the process does not wait for it either. It may be called in garbage collection.
         """
 
     def forget(self, fd: int) -> None:
-        """Stop watching `fd`: it is about to be closed."""
+        """Stop watching `fd`, awaited or not: it is about to be closed. Any thread may call it."""
 
 
 @runtime_checkable

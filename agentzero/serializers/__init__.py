@@ -6,7 +6,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from agentzero.plugins import Available, Catalogue, Registry, hookimpl
+from agentzero.catalogue import Available, Catalogue
+from agentzero.plugins import Registry, hookimpl
 from agentzero.serializers.base import BaseSerializer, Serializer, unreadable, unwritable
 from agentzero.serializers.forms import form_of
 from agentzero.serializers.json import JSON
@@ -79,7 +80,7 @@ def resolve(spec: Serializer | str | None = None) -> Serializer:
     if spec is None:
         spec = os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT
     if isinstance(spec, str):
-        made: Serializer = _catalogue.find(spec)()
+        made: Serializer = _catalogue.make(spec, Serializer)
         return made
     if isinstance(spec, type) or not isinstance(spec, Serializer):
         raise TypeError(

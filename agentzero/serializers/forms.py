@@ -45,6 +45,7 @@ def _iso(item: Any) -> str:
 
 _FORMS: tuple[tuple[type | tuple[type, ...], Form], ...] = (
     (str, str.__str__),
+    (bool, str),  # it comes here as a key alone, and is no number there
     ((bytes, bytearray, memoryview), bytes),
     (numbers.Integral, operator.index),
     (numbers.Rational, str),

@@ -107,7 +107,7 @@ def test_a_base_serializer_says_what_is_missing() -> None:
 def test_using_json_imports_no_other_format_and_no_plugin() -> None:
     program = (
         "import sys, importlib.metadata as m\n"
-        "m.entry_points = None\n"
+        "m.distributions = None\n"
         "from agentzero.serializers import resolve\n"
         "resolve('json').pack([1])\n"
         "print({'msgpack', 'cbor2'} & set(sys.modules))"

@@ -1,0 +1,3 @@
+from agentzero.serializers import JSON
+
+__all__ = ["JSON"]

@@ -1,0 +1,1 @@
+raise RuntimeError("this machine has no licence")

@@ -1,0 +1,11 @@
+from agentzero.plugins import Registry, hookimpl
+
+
+@hookimpl
+def agentzero_register_serializers(registry: Registry) -> None:
+    registry.add("shared", "agentzero.serializers:MSGPACK")
+
+
+@hookimpl
+def agentzero_register_backends(registry: Registry) -> None:
+    registry.add("shared", "agentzero.backends.threads:ThreadsBackend")
