@@ -91,7 +91,7 @@ class Catalogue:
         'agentzero'
         """
         found = {name: self._summary(name, offers) for name, offers in self._all().items()}
-        for broken in self._plugins.broken.values():
+        for broken in list(self._plugins.broken.values()):
             if broken.value:
                 found.setdefault(
                     broken.name, Available(broken.value, broken.distribution, broken.why)
@@ -125,9 +125,14 @@ class Catalogue:
         return offers
 
     def _brought_by(self, member: Member) -> list[Offer]:
-        if member not in self._offers:
-            self._offers[member] = self._plugins.offers(self._kind, member)
-        return self._offers[member]
+        if member in self._offers:
+            return self._offers[member]
+        offers = self._plugins.offers(self._kind, member)
+        with self._plugins.lock:
+            # Several threads may ask: that one failed does not undo what another was told.
+            if offers or (offers is not None and member not in self._offers):
+                self._offers[member] = offers
+        return offers or []
 
     def _summary(self, name: str, offers: list[Offer]) -> Available:
         chosen = self._own(name) or offers
@@ -138,7 +143,7 @@ class Catalogue:
         known = sorted(self._all())
         broken = "".join(
             f"; {plugin.distribution} is broken: {plugin.why}"
-            for plugin in self._plugins.broken.values()
+            for plugin in list(self._plugins.broken.values())
         )
         return (
             f"no {self._kind} is named {name!r}; known are {', '.join(known)}"

@@ -18,16 +18,26 @@ from agentzero.backends.native import is_patched, native
 __all__ = ["start"]
 
 _lock = native("_thread", "RLock")()
+_complete: Any = None  # the thread of a collector of which nothing is missing
 
 
 def start() -> None:
     """Start the collector of this process; again is harmless."""
-    if gc._push is not None and gc.is_alive():
+    global _complete
+    if _complete is not None and _complete is gc.thread and gc.is_alive():
         return
     with _lock:
-        if is_patched() and not gc.is_alive():
+        if is_patched("threading") and not gc.is_alive():
             NativeThread.start()
         zmq.Frame(b"x", copy=False)  # lent, so that pyzmq makes the rest of what it needs
+        _complete = gc.thread
+
+
+if hasattr(os, "register_at_fork"):
+    # A child has to find it free, and whatever it guards whole.
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
 
 
 class NativeThread:
@@ -47,9 +57,10 @@ class NativeThread:
         """Start it, and wait until it is there for all."""
         collector: Any = cls()
         gc._clear()  # of a parent process
-        gc.context, gc.pid, gc.thread = zmq.Context(), collector.pid, collector
+        gc.context = zmq.Context()
         native("_thread", "start_new_thread")(collector._run, ())
         collector._bound.acquire()
+        gc.pid, gc.thread = collector.pid, collector
 
     def _run(self) -> None:
         try:

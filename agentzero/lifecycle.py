@@ -115,6 +115,7 @@ def _after_fork() -> None:
         manager.inherited()
     _open.clear()
     _ending.clear()
+    loans.inherit()
 
 
 if hasattr(os, "register_at_fork"):

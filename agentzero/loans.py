@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import weakref
 from collections.abc import Iterable
 from typing import Any
@@ -12,9 +11,10 @@ import zmq
 from agentzero import collector
 from agentzero.backends.base import Wakeable
 
-__all__ = ["Loan", "keep"]
+__all__ = ["Loan", "inherit", "keep"]
 
-# Those that are not back yet, whether or not anybody waits for them.
+# Those that are not back yet, whether or not anybody waits for them. They come back in other
+# threads, at any time: it is gone through as a tuple, which is made in one step.
 _outstanding: dict[int, Loan] = {}
 
 
@@ -55,11 +55,15 @@ class Loan:
         return zmq.Frame(view, copy=False)
 
     def _returned(self, lent: weakref.ref[memoryview]) -> None:
-        del self._lent[id(lent)]
+        self._lent.pop(id(lent), None)
         if not self._lent:
             _outstanding.pop(id(self), None)
             for waiter in tuple(self._waiters):
                 waiter.wake()
+
+    def inherit(self) -> None:
+        """Take all of them back: in a forked process, ZeroMQ does not read its copy of them."""
+        self._lent.clear()
 
     def views(self) -> list[memoryview]:
         """Return those that are still lent."""
@@ -78,12 +82,21 @@ def _is_small(frame: bytes | memoryview) -> bool:
     return memoryview(frame).nbytes < zmq.COPY_THRESHOLD
 
 
+def inherit() -> None:
+    """Take back, in a forked process, what its parent has lent."""
+    for loan in _outstanding.values():
+        loan.inherit()
+    _outstanding.clear()
+
+
 def keep() -> None:
     """Keep all that is lent now for ever: the process ends, and libzmq may still read it.
 
     pyzmq's collector frees it when the interpreter exits, and libzmq aborts the process when what
     it sends is no longer there.
     """
+    import ctypes  # which not every Python has, and few processes need
+
     for loan in tuple(_outstanding.values()):
         for view in loan.views():
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(view))

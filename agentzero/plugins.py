@@ -113,12 +113,15 @@ class Plugins:
             self._thread.scanning = False
         self._warn()
 
-    def offers(self, kind: Kind, member: Member) -> list[Offer]:
-        """What a plugin brings of one kind; nothing, and a warning, where its hook raises."""
+    def offers(self, kind: Kind, member: Member) -> list[Offer] | None:
+        """What a plugin brings of one kind; nothing, and a warning, where its hook raises.
+
+        None where this thread is in the midst of asking it: what it brings is not known yet.
+        """
         registry = Registry(member.distribution)
         name = f"agentzero_register_{kind}s"
         if (name, member) in self._thread.asking:
-            return []
+            return None
         self._thread.asking.add((name, member))
         try:
             getattr(member.hooks.hook, name)(registry=registry)

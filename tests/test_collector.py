@@ -49,6 +49,61 @@ if child:
     sys.exit(os.waitpid(child, 0)[1])
 """
 
+LOCKED = """
+import signal
+from agentzero import collector
+
+held, over = threading.Event(), threading.Event()
+
+def hold():
+    with collector._lock:
+        held.set()
+        over.wait(0.2)
+
+thread = threading.Thread(target=hold)
+thread.start()
+held.wait()
+child = os.fork()
+signal.alarm(15)
+lend()
+if child:
+    sys.exit(os.waitpid(child, 0)[1])
+"""
+INHERITED = """
+with SocketManager(linger=0) as sockets:
+    sockets.ensure_and_bind("in", zmq.PULL, "inproc://large")
+    sockets.ensure_and_connect("out", zmq.PUSH, "inproc://large")
+    tracker = sockets.send_multipart("out", [bytearray(100_000)], copy=False)
+    assert not tracker.done
+    child = os.fork()
+    if not child:
+        tracker.wait(timeout=0)
+        assert tracker.done
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert not tracker.done
+    sockets.recv_multipart("in")
+    tracker.wait()
+"""
+NO_THREADS = """
+import _thread
+
+def refuse(*_):
+    raise RuntimeError("can't start new thread")
+
+from agentzero import collector
+native = collector.native
+collector.native = lambda *name: refuse if "start_new_thread" in name else native(*name)
+try:
+    lend()
+except RuntimeError as error:
+    assert "start new thread" in str(error)
+else:
+    raise AssertionError("it could start one")
+collector.native = native
+lend()
+"""
+
 
 def quietly(ended: Ended) -> bool:
     return (ended.code, ended.out, ended.err) == (0, "", "")
@@ -72,6 +127,49 @@ def test_a_forked_process_lends_by_itself(patch: str) -> None:
     if patch:
         pytest.importorskip("gevent")
     assert quietly(run("-W", "ignore", "-c", patch + LENDING + FORKED, within=START))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_fork_amid_a_first_loan_harms_nobody() -> None:
+    assert quietly(run("-W", "ignore", "-c", LENDING + LOCKED, within=START))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_process_has_a_copy_that_nobody_reads() -> None:
+    assert quietly(run("-W", "ignore", "-c", LENDING + INHERITED, within=START))
+
+
+def test_where_no_thread_could_be_started_the_next_loan_tries_again() -> None:
+    pytest.importorskip("gevent")
+    assert quietly(run("-c", PATCHED + LENDING + NO_THREADS, within=START))
+
+
+def test_a_process_whose_threads_alone_are_patched_gets_its_memory_back() -> None:
+    pytest.importorskip("gevent")
+    patch = "from gevent import monkey; monkey.patch_thread()\n"
+    assert quietly(run("-c", patch + LENDING + "lend()", within=START))
+
+
+def test_nobody_lends_before_the_collector_is_complete() -> None:
+    program = """
+    from zmq.sugar.socket import Socket
+    connect, entered, go_on = Socket.connect, threading.Event(), threading.Event()
+
+    def late(socket, address):
+        if "pyzmq.gc" in str(address):
+            entered.set()
+            go_on.wait(0.2)
+        return connect(socket, address)
+
+    Socket.connect = late
+    threads = [threading.Thread(target=lend) for _ in range(2)]
+    threads[0].start()
+    entered.wait()
+    threads[1].start()
+    for thread in threads:
+        thread.join()
+    """
+    assert quietly(run("-c", LENDING + "if True:" + program, within=START))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

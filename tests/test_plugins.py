@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
@@ -529,3 +530,61 @@ def test_what_a_plugin_cannot_import_is_told_with_what_mends_it(world: World) ->
     with pytest.warns(RuntimeWarning, match="pip install acme-broken"):
         problem = world.catalogue().available()["it"].problem
     assert "pip install acme-broken" in str(problem)
+
+
+def test_what_a_plugin_brings_is_not_forgotten_by_another_thread_meanwhile(world: World) -> None:
+    """While it is being asked it may ask for names itself, and is told of none of its own."""
+    catalogue = world.catalogue()
+    asked_itself, go_on = threading.Event(), threading.Event()
+    module, callers = ModuleType("m"), []
+
+    @hookimpl
+    def agentzero_register_serializers(registry: Registry) -> None:
+        callers.append(threading.get_ident())
+        catalogue.available()
+        if callers.count(threading.get_ident()) == 1 == len(callers):
+            asked_itself.set()
+            assert go_on.wait(20)
+        registry.add("mine", Yaml)
+
+    module.agentzero_register_serializers = (  # type: ignore[attr-defined]
+        agentzero_register_serializers
+    )
+    world.plugins.register(module)
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(catalogue.find, "mine")
+        assert asked_itself.wait(20)
+        found = catalogue.find("mine")
+        go_on.set()
+        assert slow.result(20) is found is Yaml
+
+
+def test_a_hook_that_fails_in_one_thread_fails_in_no_other(world: World) -> None:
+    catalogue, calls = world.catalogue(), iter([0, 1])
+    both, failed = threading.Barrier(2), threading.Event()
+    module = ModuleType("m")
+
+    @hookimpl
+    def agentzero_register_serializers(registry: Registry) -> None:
+        number = next(calls)
+        both.wait(20)
+        if number:
+            assert failed.wait(20)
+            raise OSError("no disk")
+        registry.add("mine", Yaml)
+
+    module.agentzero_register_serializers = (  # type: ignore[attr-defined]
+        agentzero_register_serializers
+    )
+    world.plugins.register(module, "acme")
+
+    def available() -> object:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = "mine" in catalogue.available()
+        failed.set()
+        return found
+
+    with ThreadPoolExecutor(2) as pool:
+        assert True in [asked.result(20) for asked in [pool.submit(available) for _ in range(2)]]
+    assert catalogue.find("mine") is Yaml

@@ -9,10 +9,10 @@ from typing import Any
 __all__ = ["is_patched", "native"]
 
 
-def is_patched() -> bool:
-    """Return whether gevent has monkey-patched the sockets of the process."""
+def is_patched(module: str = "socket") -> bool:
+    """Return whether gevent has monkey-patched a module."""
     monkey: Any = sys.modules.get("gevent.monkey")
-    return monkey is not None and bool(monkey.is_module_patched("socket"))
+    return monkey is not None and bool(monkey.is_module_patched(module))
 
 
 def native(module: str, name: str) -> Any:
