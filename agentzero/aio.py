@@ -20,7 +20,7 @@ from agentzero.errors import DeserializationError, SocketTimeout
 from agentzero.events import Envelope, Event
 from agentzero.loans import Loan
 from agentzero.messages import as_frames, envelope, event, or_report, pack, topic_bytes, unpack
-from agentzero.serializers import Serializer
+from agentzero.serializers import Serializer, check_type
 from agentzero.steps import (
     LONGEST_NAP,
     drive_async,
@@ -469,6 +469,7 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
         Raises:
             SocketTimeout: no message came in time.
             DeserializationError: the message cannot be read, or does not fit `type`; it is gone.
+            TypeError: `type` is none to convert to.
             SocketNotFound, SocketClosed, ManagerClosed: there is nothing to receive on.
 
         >>> import asyncio
@@ -482,6 +483,8 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
         (1, 2)
         """
         channel = self._channels[name]
+        if type is not None:
+            check_type(type)
         message = channel.try_recv()
         if message is None:
             message = await self._awaited(channel, channel.try_recv, timeout, polling_timeout)
@@ -587,6 +590,8 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
         'ready, steady, go'
         """
         channel = self._channels[name]
+        if type is not None:
+            check_type(type)
         message = channel.try_recv()
         if message is None:
             message = await self._awaited(channel, channel.try_recv, timeout, polling_timeout)
@@ -618,6 +623,8 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
         agentzero.errors.SocketTimeout: nothing to receive on socket 'events' ... in 0 s
         """
         channel = self._channels[name]
+        if type is not None:
+            check_type(type)
         subscribe_to(channel, topic)
         message = channel.try_recv()
         if message is None:
@@ -696,6 +703,8 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
         check_callable(on_error, "on_error")
         go_on = keep_polling or always
         channel = self._channels[name]
+        if type is not None:
+            check_type(type)
         subscribe_to(channel, topic)
         handle = partial(or_report, event, channel, type, on_error)
         silence = math.inf if timeout is None else checked_timeout(timeout)

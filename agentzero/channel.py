@@ -339,6 +339,18 @@ class Channel:
                 self._arm(waiter, mask)
             return events
 
+    def attend(self, waiter: Wakeable) -> tuple[int, ...]:
+        """Let libzmq do what it was told to; return the fds that tell of more, none where closed.
+
+        `waiter` is woken when the socket is closed.
+        """
+        try:
+            self.ready_or_arm(0, waiter)
+        except SocketClosed:
+            self.disarm(waiter)
+            return ()
+        return self.fds
+
     def is_blind(self, waiter: Wakeable) -> bool:
         """Return whether nothing tells that `waiter` can go on, so that it has to ask."""
         return self._waiters.get(waiter) == 0

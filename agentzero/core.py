@@ -21,7 +21,7 @@ from agentzero.events import Envelope, Event
 from agentzero.loans import Loan
 from agentzero.log import ZMQPubHandler
 from agentzero.messages import as_frames, envelope, event, or_report, pack, topic_bytes, unpack
-from agentzero.serializers import Serializer
+from agentzero.serializers import Serializer, check_type
 from agentzero.steps import LONGEST_NAP, drive, drive_each, poll, repeat, timed_out, until
 from agentzero.tracking import Tracker
 
@@ -440,6 +440,7 @@ class SocketManager(BaseManager[Backend]):
         Raises:
             SocketTimeout: no message came in time.
             DeserializationError: the message cannot be read, or does not fit `type`; it is gone.
+            TypeError: `type` is none to convert to.
             SocketNotFound, SocketClosed, ManagerClosed: there is nothing to receive on.
 
         >>> with SocketManager() as sockets:
@@ -450,6 +451,8 @@ class SocketManager(BaseManager[Backend]):
         (1, 2)
         """
         channel = self._channels[name]
+        if type is not None:
+            check_type(type)
         message = channel.try_recv()
         if message is None:
             message = self._awaited(channel, channel.try_recv, timeout, polling_timeout)
@@ -546,6 +549,8 @@ class SocketManager(BaseManager[Backend]):
         'ready, steady, go'
         """
         channel = self._channels[name]
+        if type is not None:
+            check_type(type)
         message = channel.try_recv()
         if message is None:
             message = self._awaited(channel, channel.try_recv, timeout, polling_timeout)
@@ -574,6 +579,8 @@ class SocketManager(BaseManager[Backend]):
         agentzero.errors.SocketTimeout: nothing to receive on socket 'events' ... in 0 s
         """
         channel = self._channels[name]
+        if type is not None:
+            check_type(type)
         subscribe_to(channel, topic)
         message = channel.try_recv()
         if message is None:
@@ -646,6 +653,8 @@ class SocketManager(BaseManager[Backend]):
         check_callable(on_error, "on_error")
         go_on = keep_polling or always
         channel = self._channels[name]
+        if type is not None:
+            check_type(type)
         subscribe_to(channel, topic)
         handle = partial(or_report, event, channel, type, on_error)
         silence = math.inf if timeout is None else checked_timeout(timeout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -19,6 +20,8 @@ T = TypeVar("T")
 
 logger = logging.getLogger("agentzero")
 
+
+_FIELD_NAME = re.compile(":[^:]*:")  # in the format of a buffer, PEP 3118
 
 READ_WITH = {
     zmq.SUB: "; read published messages with recv_event",
@@ -71,14 +74,32 @@ def as_frames(frames: Sequence[Any]) -> list[Any]:
         TypeError: one of them is not bytes, or another buffer.
         ValueError: there are none, or one is not contiguous in memory, in C order.
     """
-    if isinstance(frames, str | bytes | bytearray | memoryview):
+    if isinstance(frames, str) or (not isinstance(frames, list | tuple) and _is_buffer(frames)):
         raise TypeError(f"a list of frames is expected, not {type(frames).__name__}")
     checked = [frame if isinstance(frame, bytes) else memoryview(frame) for frame in frames]
     if not checked:
         raise ValueError("a message has at least one frame")
-    if not all(frame.c_contiguous for frame in checked if isinstance(frame, memoryview)):
-        raise ValueError("a frame is contiguous in memory, in C order")
+    for frame in checked:
+        if isinstance(frame, memoryview):
+            _check_memory(frame)
     return checked
+
+
+def _check_memory(view: memoryview) -> None:
+    if not view.c_contiguous:
+        raise ValueError(
+            "a frame is contiguous in memory, in C order; numpy.ascontiguousarray makes it so"
+        )
+    if "O" in _FIELD_NAME.sub("", view.format):
+        raise TypeError("a frame holds values, and not references to Python objects")
+
+
+def _is_buffer(frames: object) -> bool:
+    try:
+        memoryview(frames)  # type: ignore[arg-type]
+    except TypeError:
+        return False
+    return True
 
 
 def unpack(channel: Channel, message: Message, wanted: Any) -> Any:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Broken", "Member", "Plugins", "Registry", "hookimpl", "register"]
 
+HOOKS = ("agentzero_register_serializers", "agentzero_register_backends")
+
 
 @dataclass(frozen=True)
 class Broken:
@@ -124,7 +126,7 @@ class Plugins:
             return None
         self._thread.asking.add((name, member))
         try:
-            getattr(member.hooks.hook, name)(registry=registry)
+            _check_plain(getattr(member.hooks.hook, name)(registry=registry))
         except FAULTS as error:
             self._note(name, "", member.distribution, error)
             return []
@@ -147,7 +149,8 @@ class Plugins:
             return list(distribution.entry_points.select(group=GROUP))
         except Exception as error:
             if _is_ours(distribution):
-                self._note("entry_points.txt", "", _name(distribution), error)
+                malformed = ValueError(f"its entry_points.txt is malformed ({describe(error)})")
+                self._note("entry_points.txt", "", _name(distribution), malformed)
             return []
 
     def _load(self, entry_point: EntryPoint) -> None:
@@ -155,7 +158,9 @@ class Plugins:
             return
         distribution = _name(entry_point.dist) if entry_point.dist else entry_point.value
         try:
-            self.register(entry_point.load(), distribution)
+            module = entry_point.load()
+            self.register(module, distribution)
+            _check_brings(module)
         except FAULTS as error:
             self._note(entry_point.name, entry_point.value, distribution, error)
         self._settled.add(id(entry_point))
@@ -207,12 +212,24 @@ def _hooks(module: object, name: str) -> pluggy.PluginManager:
     hooks.add_hookspecs(hookspecs)
     hooks.register(module, name=name)
     hooks.check_pending()
-    for hook in ("agentzero_register_serializers", "agentzero_register_backends"):
+    for hook in HOOKS:
         if hasattr(module, hook) and not getattr(hooks.hook, hook).get_hookimpls():
             raise pluggy.PluginValidationError(
                 module, f"{hook} is not marked as agentzero.hookimpl"
             )
     return hooks
+
+
+def _check_brings(module: object) -> None:
+    if not any(hasattr(module, hook) for hook in HOOKS):
+        raise pluggy.PluginValidationError(module, f"it has neither {' nor '.join(HOOKS)}")
+
+
+def _check_plain(returned: list[object]) -> None:
+    for result in returned:
+        if hasattr(result, "close"):
+            result.close()  # a coroutine complains where it is left alone
+        raise TypeError(f"its hook is no plain function: calling it gives {result!r}")
 
 
 def _is_ours(distribution: Distribution) -> bool:

@@ -26,6 +26,8 @@ hookspec = pluggy.HookspecMarker("agentzero")
 # What code of others may raise without harm to us; what is left is meant for our caller.
 FAULTS = (Exception, SystemExit)
 
+LONGEST = 500  # characters of what is told of an error
+
 
 @hookspec
 def agentzero_register_serializers(registry: Registry) -> None:
@@ -124,12 +126,16 @@ class Registry:
 
 
 def describe(error: BaseException) -> str:
-    """An error in one line.
+    """An error in one line, not too long.
 
     >>> describe(OSError("no disk"))
     'OSError: no disk'
     """
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    try:
+        text = str(error)
+    except Exception as failure:
+        text = f"its text cannot be told ({type(failure).__name__})"
+    return " ".join(f"{type(error).__name__}: {text}"[:LONGEST].split())
 
 
 def _is_installed(module: str) -> bool:

@@ -185,23 +185,37 @@ def _ready(waiter: Wakeable, polled: PollSet, armed: set[Channel]) -> dict[Any, 
     return ready
 
 
-def until_returned(waiter: Wakeable, loan: Loan, deadline: Deadline) -> Steps[bool]:
-    """Wait until ZeroMQ has let go of what was lent to it; return whether it has."""
+def until_returned(
+    waiter: Wakeable, channel: Channel, loan: Loan, deadline: Deadline
+) -> Steps[bool]:
+    """Wait until ZeroMQ has let go of what was lent to it; return whether it has.
+
+    libzmq drops what it cannot send any more while somebody works on the socket, which nobody else
+    may do.
+    """
     loan.enter(waiter)
+    nap, left = FIRST_NAP, math.inf
     try:
-        left = math.inf
         while not loan.done and left:
+            fds = channel.attend(waiter)
+            if loan.done:
+                break
             left = deadline.left()
-            yield Wait((), left)
+            yield Wait(fds, min(nap, left))
+            nap = min(nap * 2, LONGEST_NAP)
         return loan.done
     finally:
         loan.leave(waiter)
+        channel.disarm(waiter)
 
 
 def kept(channel: Channel, deadline: Deadline) -> SocketTimeout:
     """Count and explain that ZeroMQ has not let go in time."""
     channel.count("timeouts")
-    return SocketTimeout(f"{channel} has not sent the message whole in {deadline.timeout:g} s")
+    return SocketTimeout(
+        f"{channel} has not sent the message whole in {deadline.timeout:g} s, "
+        "or who received it in this process still holds it"
+    )
 
 
 def end(

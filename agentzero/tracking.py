@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Generic, TypeVar
 
-from agentzero.backends import AsyncBackend, Backend
+from agentzero.backends import AsyncBackend, Backend, Wakeable
 from agentzero.base import BaseManager
 from agentzero.channel import Channel
+from agentzero.deadline import Deadline
+from agentzero.errors import SocketClosed
 from agentzero.loans import Loan
-from agentzero.steps import drive, drive_async, kept, until_returned
+from agentzero.steps import Steps, drive, drive_async, kept, until_returned
 
 __all__ = ["AsyncTracker", "Tracker"]
 
@@ -29,7 +33,13 @@ class BaseTracker(Generic[B]):
     @property
     def done(self) -> bool:
         """Whether ZeroMQ has read all of the memory, or dropped the message; it never waits."""
+        if not self._loan.done:
+            with suppress(SocketClosed):
+                self._channel.ready(0)  # libzmq drops what it cannot send while we look
         return self._loan.done
+
+    def _steps(self, deadline: Deadline) -> Callable[[Wakeable], Steps[bool]]:
+        return lambda waiter: until_returned(waiter, self._channel, self._loan, deadline)
 
 
 class Tracker(BaseTracker[Backend]):
@@ -57,7 +67,7 @@ class Tracker(BaseTracker[Backend]):
             SocketTimeout: ZeroMQ still needs it.
         """
         deadline = self._manager._deadline(timeout)
-        if not drive(self._manager.backend, lambda w: until_returned(w, self._loan, deadline)):
+        if not drive(self._manager.backend, self._steps(deadline)):
             raise kept(self._channel, deadline)
 
 
@@ -82,5 +92,5 @@ class AsyncTracker(BaseTracker[AsyncBackend]):
     async def wait(self, timeout: float | None = None) -> None:
         """As `Tracker.wait`."""
         deadline, backend = self._manager._deadline(timeout), self._manager.backend
-        if not await drive_async(backend, lambda w: until_returned(w, self._loan, deadline)):
+        if not await drive_async(backend, self._steps(deadline)):
             raise kept(self._channel, deadline)

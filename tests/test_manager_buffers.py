@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import array
+import ctypes
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -165,6 +167,26 @@ def test_it_is_done_when_the_message_is_dropped(sockets: SocketManager, spawn: M
     assert tracker.done
 
 
+def test_it_is_done_when_the_connection_goes(sockets: SocketManager, eventually: Make) -> None:
+    """libzmq drops the messages only while somebody works on the socket."""
+    with socket.socket() as refusing:
+        refusing.bind(("127.0.0.1", 0))
+        sockets.ensure_and_connect("out", zmq.PUSH, f"tcp://127.0.0.1:{refusing.getsockname()[1]}")
+        trackers = [sockets.send_multipart("out", [pattern()], copy=False) for _ in range(2)]
+        sockets.disconnect("out")
+        trackers[0].wait()
+        eventually(lambda: trackers[1].done)
+
+
+def test_it_is_done_when_the_peer_goes(sockets: SocketManager, peer: Make) -> None:
+    sockets.ensure_and_bind("out", zmq.PUSH, "tcp://127.0.0.1:*")
+    pull = peer(zmq.PULL, connect=sockets.endpoints("out")[0], rcvbuf=4096, rcvhwm=1)
+    trackers = [sockets.send_multipart("out", [pattern(HUGE)], copy=False) for _ in range(4)]
+    pull.close()
+    for tracker in trackers:
+        tracker.wait()
+
+
 @pytest.mark.usefixtures("unread")
 def test_the_time_out_says_which_socket_still_sends(sockets: SocketManager) -> None:
     tracker = sockets.send_multipart("out", [pattern(HUGE)], copy=False)
@@ -214,6 +236,28 @@ def test_counters_know_its_size(shared: SocketManager) -> None:
 def test_what_is_not_contiguous_is_refused(pipe: SocketManager, copied: bool) -> None:
     with pytest.raises(ValueError, match="contiguous"):
         pipe.send_multipart("out", [memoryview(pattern())[::2]], copy=copied)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("copied", [True, False])
+def test_references_to_objects_are_refused(pipe: SocketManager, copied: bool) -> None:
+    """Their addresses mean nothing to others, and are nobody's business."""
+    objects = (ctypes.py_object * 3)(1, 2, 3)
+
+    class Row(ctypes.Structure):
+        _fields_ = (("count", ctypes.c_int), ("Owner", ctypes.c_int))
+
+    with pytest.raises(TypeError, match="Python objects"):
+        pipe.send_multipart("out", [objects], copy=copied)  # type: ignore[call-overload]
+    pipe.send_multipart("out", [Row(1, 2)])
+    assert pipe.recv_multipart("in") == [bytes(Row(1, 2))]
+
+
+@pytest.mark.parametrize(
+    "buffer", [bytearray(b"abc"), memoryview(b"abc"), array.array("d", [1.0]), b"abc", "abc"]
+)
+def test_a_forgotten_list_is_told(pipe: SocketManager, buffer: Any) -> None:
+    with pytest.raises(TypeError, match="a list of frames is expected, not"):
+        pipe.send_multipart("out", buffer)
 
 
 def test_who_waits_for_a_message_gets_views(

@@ -140,3 +140,19 @@ def test_an_envelope_holds_the_type(sockets: SocketManager, link: Make) -> None:
     sockets.send("dealer", {"x": 1})
     with pytest.raises(DeserializationError, match="`y`"):
         sockets.recv_from("router", type=Point)
+
+
+@pytest.mark.parametrize("wanted", ["str", 5, lambda: None])
+def test_what_is_no_type_is_told_before_a_message_is_taken(
+    wired: SocketManager, wanted: Any
+) -> None:
+    wired.send("out", "precious")
+    wired.publish("news", "topic", "precious")
+    for receive in (wired.recv, wired.recv_safe):
+        with pytest.raises(TypeError, match="no type to convert to"):
+            receive("in", type=wanted)
+    for receive in (wired.recv_event, wired.recv_event_safe, wired.subscribe):
+        with pytest.raises(TypeError, match="no type to convert to"):
+            receive("events", type=wanted)
+    assert wired.recv("in") == "precious"
+    assert wired.recv_event("events").data == "precious"

@@ -59,6 +59,22 @@ def raising(name: str) -> ModuleType:
     return module
 
 
+HOOK = """
+from agentzero import hookimpl
+
+@hookimpl
+{} agentzero_register_serializers(registry):
+    registry.add("lost", dict)
+"""
+
+SHY = """
+class Shy(Exception):
+    def __str__(self):
+        raise ValueError("no text")
+
+raise Shy
+"""
+
 WRONG_ARGUMENT = """
 from agentzero import plugins
 
@@ -167,6 +183,8 @@ def test_threads_that_ask_first_at_once_share_one_scan(world: World) -> None:
         (WRONG_ARGUMENT, "wrong"),
         (MISSPELT, "agentzero_register_serialisers"),
         (UNMARKED, "agentzero_register_backends is not marked as agentzero.hookimpl"),
+        ("hook = None", "it has neither agentzero_register_serializers nor"),
+        (SHY, "Shy: its text cannot be told"),
     ],
 )
 def test_a_broken_plugin_warns_once_by_name_and_spoils_nothing(
@@ -236,6 +254,13 @@ def test_a_hook_that_raises_warns_once_and_brings_nothing(world: World) -> None:
         assert sorted(catalogue.available()) == ["plain", "yaml"]
     assert len(caught) == 1
     assert catalogue.find("yaml") is Yaml
+
+
+@pytest.mark.parametrize("source", [HOOK.format("async def"), HOOK.format("def") + "    yield\n"])
+def test_a_hook_that_is_no_plain_function_is_told(world: World, source: str) -> None:
+    world.install("acme-late", source=source)
+    with pytest.warns(RuntimeWarning, match=r"acme-late.*no plain function"):
+        assert list(world.catalogue().available()) == ["plain"]
 
 
 def test_an_unknown_name_lists_the_known_and_the_broken(world: World) -> None:
@@ -409,7 +434,7 @@ def test_a_thread_that_imports_a_plugin_and_one_that_scans_do_not_wait_for_each_
 
 
 def test_a_scan_that_ctrl_c_ends_goes_on_the_next_time(world: World) -> None:
-    world.install("acme-slow", source="import acme_world; acme_world.pause()")
+    world.install("acme-slow", source="import acme_world; acme_world.pause()" + HOOK.format("def"))
     pauses = iter([KeyboardInterrupt, None])
 
     def pause() -> None:
@@ -421,7 +446,7 @@ def test_a_scan_that_ctrl_c_ends_goes_on_the_next_time(world: World) -> None:
         patch.setitem(sys.modules, "acme_world", SimpleNamespace(pause=pause))
         with pytest.raises(KeyboardInterrupt):
             catalogue.available()
-        assert list(catalogue.available()) == ["plain"]
+        assert list(catalogue.available()) == ["lost", "plain"]
     assert next(pauses, "paused twice") == "paused twice"
 
 

@@ -11,7 +11,7 @@ from agentzero.plugins import Registry, hookimpl
 from agentzero.serializers.base import BaseSerializer, Serializer, unreadable, unwritable
 from agentzero.serializers.forms import form_of
 from agentzero.serializers.json import JSON
-from agentzero.serializers.typed import convert
+from agentzero.serializers.typed import check_type, convert
 
 if TYPE_CHECKING:
     from agentzero.serializers.cbor import CBOR
@@ -24,6 +24,7 @@ __all__ = [
     "BaseSerializer",
     "Serializer",
     "available",
+    "check_type",
     "convert",
     "form_of",
     "resolve",

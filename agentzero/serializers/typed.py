@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from functools import lru_cache
 from typing import Any, TypeVar, overload
 
 import msgspec
 
 from agentzero.errors import DeserializationError
 
-__all__ = ["convert"]
+__all__ = ["check_type", "convert"]
 
 T = TypeVar("T")
 
@@ -54,8 +56,26 @@ def convert(item: Any, type: Any, *, raw: bytes = b"") -> Any:
         raise DeserializationError(text, raw=raw) from error
 
 
+def check_type(type: Any) -> None:
+    """Raise TypeError where `type` is none that msgspec converts to.
+
+    >>> check_type(list[int])
+    >>> check_type("int")
+    Traceback (most recent call last):
+      ...
+    TypeError: 'int' is no type to convert to: ...
+    """
+    if isinstance(type, Hashable):
+        _check_once(type)
+    else:
+        _check(type)
+
+
 def _check(type: Any) -> None:
     try:
         msgspec.msgpack.Decoder(type)
     except Exception as error:
         raise TypeError(f"{type!r} is no type to convert to: {error}") from error
+
+
+_check_once = lru_cache(maxsize=1000)(_check)  # of errors it keeps nothing
