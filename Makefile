@@ -21,7 +21,7 @@ test: $(READY) ## Check style and types, then run every test with branch coverag
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(PY) -m mypy --strict examples/*.py examples/pipeline/*.py examples/plugins/*/*/*.py benchmarks/*.py
-	$(PY) -m pytest --cov
+	$(PY) -m pytest --cov --numprocesses 2 --dist worksteal
 
 demo: $(READY) ## Run the worker pipeline of examples/pipeline on real files
 	@$(PY) examples/pipeline/demo.py

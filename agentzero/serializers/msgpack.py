@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import partial
 from typing import Any
 
@@ -73,6 +74,9 @@ class MSGPACK(BaseSerializer):
 _check = msgspec.msgpack.Decoder(msgspec.Raw).decode
 
 
+_COLLISIONS = 100
+
+
 def _read(item: bytes) -> Any:
     try:
         return _loads(item)
@@ -81,7 +85,13 @@ def _read(item: bytes) -> Any:
 
 
 def _hashable(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
-    return {_frozen(key): value for key, value in pairs}
+    frozen = [(_frozen(key), value) for key, value in pairs]
+    # A stranger can make any number of tuples of one hash, and filling a dict with them takes a
+    # time that grows with the square of their number.
+    hashes = Counter(hash(key) for key, _ in frozen)
+    if frozen and hashes.most_common(1)[0][1] > _COLLISIONS:
+        raise ValueError(f"more than {_COLLISIONS} keys of one hash")
+    return dict(frozen)
 
 
 def _frozen(key: Any) -> Any:

@@ -46,7 +46,19 @@ how they let others run:
             return GeventBackend()
 
 No test of a backend takes longer than `PATIENCE` seconds, whatever the backend does, unless it
-keeps the thread. What a serializer may crash at, or never end with, it is asked in a child process.
+keeps the thread.
+
+What is made to crash a serializer, to hang it or to take all memory is tried in child processes,
+which are forked; so are threads, and packing inside of packing. Ordinary values and random bytes
+are not. A case there may take `PATIENCE` seconds, and a test with two that do not end is over; a
+class may say otherwise:
+
+    class TestYAML(SerializerConformance):
+        patience = 5.0
+
+A child has the memory of the tests, but none of their threads. So a library that has started
+threads of its own, or holds a lock while it is forked, may hang there without any fault of its
+own. The suite cannot tell that from a serializer that never ends.
 """
 
 from __future__ import annotations

@@ -44,6 +44,8 @@ class SerializerConformance(PackingConformance, UnpackingConformance, ExchangeCo
             with `nested(scalars() | st.binary(), keys=st.text() | st.integers())`, for example.
         hostile: messages, by a name for each, that may be dangerous to read in this format
             alone; the suite has those of common formats.
+        patience: how many seconds a message that may hang or crash the process may take, in a
+            child process; `PATIENCE` by itself. After two that take longer a test is over.
         large: how large the largest messages are, in bytes; 16 MiB by itself. A serializer that
             is written in Python may need a smaller number to be done in time.
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
+import json
 import os
 import pickle
+import shlex
 import struct
 import zlib
 from pathlib import Path
@@ -167,24 +170,31 @@ class Exploit:
         return os.mkdir, (str(self._path),)
 
 
-def canaries(path: Path) -> dict[str, bytes]:
-    """Messages that make a file or a folder where reading them executes code."""
-    command = f"touch {path}"
+def canaries(folder: Path) -> dict[str, tuple[bytes, Path]]:
+    """Messages that make something where reading them executes code, each with what it makes."""
+    made = {name: folder / f"made-{number}" for number, name in enumerate(_programs(folder))}
+    return {name: (_programs(path)[name], path) for name, path in made.items()}
+
+
+def _programs(path: Path) -> dict[str, bytes]:
+    command = f"touch {shlex.quote(str(path))}"
+    quoted, file = json.dumps(command), json.dumps(str(path))
     programs = {
         "Python": f"__import__('os').system({command!r})",
-        "a YAML call": f"!!python/object/apply:os.system [{command!r}]",
-        "a new YAML object": f"!!python/object/new:subprocess.Popen [[touch, {path}]]",
-        "a YAML object": f"!!python/object/apply:builtins.open\nargs: [{path}, w]",
+        "a YAML call": f"!!python/object/apply:os.system [{quoted}]",
+        "a YAML process": f"!!python/object/apply:subprocess.Popen [[touch, {file}]]",
+        "a YAML object": f"!!python/object/apply:builtins.open\nargs: [{file}, w]",
         "a YAML state": (
             "!!python/object/new:type\nargs: [z, !!python/tuple [], "
-            f"{{extend: !!python/name:exec}}]\nlistitems: open({str(path)!r}, 'w')"
+            "{extend: !!python/name:exec }]\n"
+            f"listitems: {json.dumps(f'open({str(path)!r}, chr(119))')}"
         ),
         "a Ruby YAML object": "--- !ruby/object:Gem::Installer\ni: x",
         "jsonpickle": (
-            f'{{"py/reduce": [{{"py/function": "os.system"}}, {{"py/tuple": ["{command}"]}}]}}'
+            f'{{"py/reduce": [{{"py/function": "os.system"}}, {{"py/tuple": [{quoted}]}}]}}'
         ),
-        "a JSON class": f'{{"__class__": "os.system", "__args__": ["{command}"]}}',
-        "an XML call": f"<python><call>os.system</call><arg>{command}</arg></python>",
+        "a JSON class": f'{{"__class__": "os.system", "__args__": [{quoted}]}}',
+        "an XML call": f"<python><call>os.system</call><arg>{html.escape(command)}</arg></python>",
     }
     pickles = {
         f"pickle, protocol {number}": pickle.dumps(Exploit(path), number)

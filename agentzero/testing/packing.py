@@ -19,9 +19,9 @@ from hypothesis.strategies import SearchStrategy
 
 from agentzero.errors import SerializationError
 from agentzero.serializers import Serializer, resolve
-from agentzero.testing.children import assert_harmless
+from agentzero.testing.children import Patient, assert_harmless
 from agentzero.testing.hostile import DEPTH
-from agentzero.testing.values import every, message, nested, same, scalars, shown
+from agentzero.testing.values import described, every, message, nested, same, scalars, shown
 
 __all__ = ["PackingConformance"]
 
@@ -46,6 +46,9 @@ TEXTUAL: list[Any] = [
     *(Decimal("1.10"), Decimal("123456789012345678901234567890.123456789"), Decimal("-0.0")),
     *(Decimal("1E+400"), Decimal("NaN"), Decimal("Infinity"), Fraction(1, 3), 1 + 0.1j),
 ]
+
+BOTTOMLESS = 3 * DEPTH
+"""How many levels only a circle has."""
 
 KEYS = [b"a", (), (1, ("a", (None,))), frozenset({1}), UUID(int=1)]
 
@@ -90,7 +93,7 @@ def packed(serializer: Serializer, item: object) -> bytes | None:
     except Exception as error:
         raise AssertionError(
             f"pack raises nothing but SerializationError for what it cannot write, and not "
-            f"{type(error).__name__}: {error}"
+            f"{described(error)}"
         ) from error
 
 
@@ -106,7 +109,7 @@ def assert_exact_or_refused(serializer: Serializer, item: object, *forms: object
     )
 
 
-class PackingConformance:
+class PackingConformance(Patient):
     """The part of `SerializerConformance` that is about `pack`, and the way back."""
 
     values: ClassVar[SearchStrategy[Any]] = nested(scalars())
@@ -245,7 +248,8 @@ class PackingConformance:
                 f"{depth} {name}": partial(_nesting, serializer, wrap, depth)
                 for name, wrap in wraps.items()
                 for depth in (10, 100, 1000, 5000, DEPTH)
-            }
+            },
+            self.patience,
         )
 
     def test_a_circle_comes_back_as_one_or_is_refused(self, serializer: Serializer) -> None:
@@ -255,7 +259,8 @@ class PackingConformance:
         mapping["a"] = {"b": [mapping]}
         circles = {"of lists": items, "of dicts": mapping, "inside": {"a": [items]}}
         assert_harmless(
-            {name: partial(_circle, serializer, item) for name, item in circles.items()}
+            {name: partial(_circle, serializer, item) for name, item in circles.items()},
+            self.patience,
         )
 
 
@@ -263,35 +268,29 @@ def _nesting(serializer: Serializer, wrap: Callable[[Any], Any], depth: int) -> 
     item: Any = "core"
     for _ in range(depth):
         item = wrap(item)
-    try:
-        raw = packed(serializer, item)
-        if raw is not None and _depth(serializer.unpack(raw)) != _depth(item):
-            return "it does not come back as deep as it was"
-    except Exception as error:
-        return str(error)
-    return None
-
-
-def _depth(item: Any) -> int:
-    depth = 0
-    while item != "core":
-        item = item["a"] if isinstance(item, dict) else item[0]
-        depth += 1
-    return depth
+    raw = packed(serializer, item)
+    if raw is None:
+        return None
+    (levels, core), (before, _) = _descent(serializer.unpack(raw)), _descent(item)
+    if (levels, core) == (before, "core"):
+        return None
+    return f"{before} levels, and 'core' in them, come back as {levels}, and {shown(core)} in them"
 
 
 def _circle(serializer: Serializer, item: Any) -> str | None:
-    try:
-        raw = packed(serializer, item)
-        result = None if raw is None else serializer.unpack(raw)
-    except Exception as error:
-        return str(error)
-    for _ in range(1000):
-        if result is not None:
-            result = _first(result)
-    return "it does not come back as a circle" if result == "no more" else None
+    raw = packed(serializer, item)
+    if raw is None:
+        return None
+    levels, core = _descent(serializer.unpack(raw))
+    if levels == BOTTOMLESS:
+        return None
+    return f"it comes back as {levels} levels, and {shown(core)} in them, and not as a circle"
 
 
-def _first(item: Any) -> Any:
-    inside = item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
-    return next(iter(inside), "no more")
+def _descent(item: Any) -> tuple[int, Any]:
+    """How many levels it is deep, to a bound, and what is in the first place of the last one."""
+    levels = 0
+    while isinstance(item, (list, tuple, dict)) and item and levels < BOTTOMLESS:
+        item = next(iter(item.values() if isinstance(item, dict) else item))
+        levels += 1
+    return levels, item

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-__all__ = ["every", "message", "nested", "same", "scalars", "shown"]
+__all__ = ["described", "every", "message", "nested", "same", "scalars", "shown"]
 
 
 def scalars() -> SearchStrategy[Any]:
@@ -99,3 +99,16 @@ def shown(value: object) -> str:
     except (ValueError, RecursionError):  # an integer too long, nesting too deep
         return f"a large {type(value).__name__}"
     return text if len(text) <= 200 else f"{text[:150]}... ({len(text)} characters)"
+
+
+def described(error: BaseException) -> str:
+    """An error in words, even one that has none; of an assertion just what it says.
+
+    >>> described(MemoryError()), described(ValueError("odd")), described(AssertionError("is odd"))
+    ('MemoryError', 'ValueError: odd', 'is odd')
+    """
+    text = str(error)
+    if isinstance(error, AssertionError) and text:
+        return text
+    name = type(error).__name__
+    return f"{name}: {text if len(text) <= 300 else f'{text[:300]}...'}" if text else name

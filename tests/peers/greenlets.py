@@ -23,6 +23,7 @@ from gevent.queue import Queue
 from gevent.threadpool import ThreadPool
 
 from agentzero import SocketManager, steps
+from agentzero.backends.native import native
 from agentzero.errors import SocketClosed
 
 Verb = Callable[[SocketManager], object]
@@ -55,9 +56,11 @@ def ended(tasks: Iterable[Any]) -> list[Any]:
     return [task.value for task in waited_for]
 
 
-def natively(function: Callable[[], Any]) -> Any:
-    """What a function returns in a native thread, which has a hub of its own."""
-    return beside([function])[0]
+def natively(function: Callable[[], object]) -> None:
+    """Call a function, which does not wait, in a native thread without a hub."""
+    over: list[bool] = []
+    native("_thread", "start_new_thread")(lambda: (function(), over.append(True)), ())
+    eventually(lambda: over)
 
 
 def beside(functions: list[Callable[[], Any]]) -> list[Any]:

@@ -17,7 +17,7 @@ import pytest
 
 from agentzero.errors import DeserializationError
 from agentzero.serializers import JSON, MSGPACK, Serializer, resolve
-from agentzero.testing.children import assert_harmless, in_children
+from agentzero.testing.children import assert_harmless, in_children, peak
 from tests.serializers.inputs import inputs
 
 INPUTS = 100_000
@@ -38,17 +38,10 @@ def fuzz(name: str, serializer: Serializer, seed: int, start: int = 0) -> str | 
             return f"{said}; the input is bytes.fromhex({raw.hex()!r})"
     tracemalloc.start()
     for raw in raws[::MEASURED]:
-        taken = memory(serializer, raw)
+        taken = peak(partial(look, serializer, raw))
         if taken > ROOM + ROOM_PER_BYTE * len(raw):
             return f"takes {taken:,} bytes of memory; the input is bytes.fromhex({raw.hex()!r})"
     return None
-
-
-def memory(serializer: Serializer, raw: bytes) -> int:
-    tracemalloc.reset_peak()
-    before, _ = tracemalloc.get_traced_memory()
-    look(serializer, raw)
-    return tracemalloc.get_traced_memory()[1] - before
 
 
 def look(serializer: Serializer, raw: bytes) -> str | None:

@@ -63,7 +63,7 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
         resolve("jsn")
 
 
-@pytest.mark.parametrize("spec", [5, object(), JSON, b"json"], ids=repr)
+@pytest.mark.parametrize("spec", [5, ..., JSON, b"json"], ids=repr)
 def test_anything_else_is_a_type_error(spec: Any) -> None:
     with pytest.raises(TypeError, match="pack and unpack"):
         resolve(spec)

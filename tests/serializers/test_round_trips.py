@@ -191,7 +191,9 @@ def test_subclasses_are_written_as_what_they_are(
 
 
 @pytest.mark.parametrize(
-    "item", [object(), 1j, Fraction(1, 3), ValueError("x"), int, range(3), ...], ids=names
+    "item",
+    [pytest.param(object(), id="object"), 1j, Fraction(1, 3), ValueError("x"), int, range(3), ...],
+    ids=names,
 )
 def test_what_has_no_form_becomes_text(serializer: Serializer, item: Any) -> None:
     assert serializer.unpack(packed(serializer, [item])) == [str(item)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,7 +23,7 @@ from yaml.events import (
 from yaml.nodes import ScalarNode
 from yaml.resolver import Resolver
 
-__all__ = ["DEPTH", "read"]
+__all__ = ["DEPTH", "admit", "read"]
 
 DEPTH = 200
 
@@ -33,8 +34,13 @@ _LONGEST_NUMBER = 4300
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
 
-# The time that libyaml takes for directives grows with the square of their number.
-_starts_with_directive = re.compile(r"\ufeff?(?:[ \t]*+(?:#[^\r\n]*+)?[\r\n])*+%").match
+# The time that libyaml takes for directives grows with the square of their number, and it reads
+# all that follow a document before it says that the document has ended.
+_find_directive = re.compile("(?:^|[\n\r\x85\u2028\u2029])\ufeff*+%").search
+
+# A dict of keys whose hashes are equal takes time that grows with the square of their number. The
+# hashes of numbers and tuples are no secret, so that a stranger can choose such keys.
+_MOST_ALIKE = 100
 
 
 def read(raw: bytes) -> Any:
@@ -44,7 +50,7 @@ def read(raw: bytes) -> Any:
     [1, True]
     """
     text = str(raw, "utf-8")
-    if _starts_with_directive(text):
+    if _find_directive(text):
         raise ValueError("directives are refused")
     events = yaml.parse(text, Loader=_LOADER)
     next(events)  # the stream's start
@@ -86,12 +92,30 @@ def _items(events: Iterator[Event], room: int, key: bool) -> Iterator[Any]:
 
 def _mapping(events: Iterator[Event], room: int) -> dict[Any, Any]:
     mapping: dict[Any, Any] = {}
+    alike: Counter[int] = Counter()
     while not isinstance(event := next(events), MappingEndEvent):
         key = _value(event, events, room, key=True)
         if key in mapping:
             raise ValueError("a key is in it twice")
+        admit(key, alike)
         mapping[key] = _value(next(events), events, room)
     return mapping
+
+
+def admit(key: object, alike: Counter[int]) -> None:
+    """Count a key by its hash; too many keys of one hash are refused.
+
+    >>> counted = Counter({hash(1): 100})
+    >>> admit(2, counted)
+    >>> admit(2**61, counted)
+    Traceback (most recent call last):
+      ...
+    ValueError: more than 100 keys have the same hash
+    """
+    if type(key) is not str:
+        alike[hash(key)] += 1
+        if alike[hash(key)] > _MOST_ALIKE:
+            raise ValueError(f"more than {_MOST_ALIKE} keys have the same hash")
 
 
 def _check_tag(event: SequenceStartEvent | MappingStartEvent, kind: str) -> None:

@@ -31,7 +31,8 @@ class YAML(BaseSerializer):
 
         Raises:
             SerializationError: an integer of more than 4,300 digits, a lone surrogate, a
-                mapping as a key, two keys of one form, or nesting of more than 200 levels.
+                mapping as a key, two keys of one form, more than 100 keys of one hash, or
+                nesting of more than 200 levels.
 
         >>> YAML().pack({1.5: None})
         b'1.5: null\\n'
@@ -49,7 +50,8 @@ class YAML(BaseSerializer):
         Raises:
             DeserializationError: they are not one YAML document in UTF-8 with tags of YAML's
                 own; they hold a key twice, a number out of range, or more than 200 levels; or
-                they hold what can be made to cost too much: anchors, aliases and directives.
+                they hold what can be made to cost too much: anchors, aliases, directives, and
+                more than 100 keys of one hash.
 
         >>> YAML().unpack(b"[1, 2")
         Traceback (most recent call last):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -26,7 +27,7 @@ from yaml.representer import SafeRepresenter
 from yaml.resolver import Resolver
 
 from agentzero.serializers import form_of
-from agentzero_yaml.reading import DEPTH
+from agentzero_yaml.reading import DEPTH, admit
 
 __all__ = ["write"]
 
@@ -77,7 +78,9 @@ def _append_pairs(events: list[Event], item: dict[Any, Any], room: int) -> None:
     pairs = {_plain(key): value for key, value in item.items()}
     if len(pairs) < len(item):
         raise ValueError("two keys have one form")
+    alike: Counter[int] = Counter()
     for key, value in pairs.items():
+        admit(key, alike)
         _append(events, key, room, key=True)
         _append(events, _plain(value), room)
     events.append(MappingEndEvent())

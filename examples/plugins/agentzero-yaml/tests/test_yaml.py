@@ -6,8 +6,10 @@ import dataclasses
 import datetime
 import enum
 import math
+import re
 from datetime import UTC, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +24,9 @@ from agentzero.testing import SerializerConformance, nested, scalars
 
 KEYS = st.text() | st.integers() | st.none() | st.booleans() | st.dates() | st.binary()
 LONG = 400_000
+DIRECTIVES = "".join(f"%TAG !{number}! b\n" for number in range(100_000)).encode()
+ALIKE = [number * (2**61 - 1) for number in range(1, 50_000)]  # their hash is 0
+KEYS_ALIKE = f"{{{str(ALIKE)[1:-1]}}}".encode()
 
 HOSTILE: dict[str, bytes] = {
     "an alias": b"[&a 1, *a]",
@@ -33,7 +38,11 @@ HOSTILE: dict[str, bytes] = {
     "a tagged list": b"!foo [1]",
     "an ordered map": b"!!omap [a: 1]",
     "a directive": b"%YAML 1.1\n--- 1",
-    "directives": b"\n# here\n" + b"%TAG !a! b\n" * LONG,
+    "directives": b"\n# here\n" + DIRECTIVES,
+    "directives behind a document": b"1\n...\n" + DIRECTIVES,
+    "directives behind quotes": b'"a"\n' + DIRECTIVES,
+    "directives behind a flow list": b"[a]\n" + DIRECTIVES,
+    "directives of other lines": b"1\n...\r" + DIRECTIVES.replace(b"\n", "\x85".encode()),
     "a second document": b"1\n--- 2",
     "documents": b"--- 1\n" * LONG,
     "flow lists": b"[" * LONG,
@@ -45,6 +54,8 @@ HOSTILE: dict[str, bytes] = {
     "comments": b"#\n" * LONG,
     "a key twice": b"{a: 1, a: 2}",
     "a number twice": b"{1: 1, 1.0: 2}",
+    "keys of one hash": KEYS_ALIKE,
+    "a set of one hash": b"!!set " + KEYS_ALIKE,
     "a dict as a key": b"? {a: 1}\n: 2",
     "a merge": b"{<<: {a: 1}}",
     "digits": b"1" * LONG,
@@ -79,6 +90,20 @@ class TestYAML(SerializerConformance):
     @pytest.fixture
     def serializer(self) -> YAML:
         return YAML()
+
+
+class Unsafe(YAML):
+    """Every tag of Python is obeyed."""
+
+    def unpack(self, item: bytes) -> Any:
+        return yaml.unsafe_load(item)
+
+
+def test_the_suite_finds_a_reader_that_executes_code(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError) as caught:
+        TestYAML().test_a_message_executes_no_code(Unsafe(), tmp_path)
+    executed = re.findall("a YAML (.*): it is executed", str(caught.value))
+    assert executed == ["call", "process", "object", "state"]
 
 
 @pytest.fixture(params=["libyaml", "Python"])
@@ -190,6 +215,25 @@ def test_what_cannot_be_written_is_refused(item: Any) -> None:
 def test_where_there_is_no_document_the_error_says_so(raw: bytes) -> None:
     with pytest.raises(DeserializationError, match="no document"):
         YAML().unpack(raw)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\x85", "\u2028", "\u2029", "\n\ufeff"])
+@pytest.mark.parametrize("start", ["", "1\n...", "[a]", '"a"'])
+def test_a_line_that_begins_as_a_directive_is_refused_before_it_costs_time(
+    start: str, end: str
+) -> None:
+    with pytest.raises(DeserializationError, match="directives are refused"):
+        YAML().unpack(f"{start}{end}%TAG !a! b".encode())
+
+
+def test_a_hundred_keys_of_one_hash_are_written_and_read_and_no_more() -> None:
+    item = dict.fromkeys(ALIKE[:100], 1)
+    raw = YAML().pack(item)
+    assert YAML().unpack(raw) == item
+    with pytest.raises(SerializationError, match="the same hash"):
+        YAML().pack({**item, 0: 1})
+    with pytest.raises(DeserializationError, match="the same hash"):
+        YAML().unpack(raw + b"0: 1\n")
 
 
 @pytest.mark.parametrize("wrap", [lambda i: [i], lambda i: {"a": i}, lambda i: frozenset({i})])
