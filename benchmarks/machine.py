@@ -14,7 +14,7 @@ import zmq
 
 import agentzero
 
-LIBRARIES = ("pyzmq", "msgspec", "gevent", "greenlet", "uvloop", "trio", "aiozmq", "pynng")
+LIBRARIES = ("pyzmq", "msgspec", "gevent", "greenlet", "uvloop", "trio", "aiozmq", "pynng", "numpy")
 
 
 def description() -> dict[str, str]:
