@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import Callable, Generator
 from typing import Any
 
 import zmq
 
+from agentzero.backends.base import Wakeable
 from agentzero.books import B, Books, checked_mask
-from agentzero.channel import Channel
+from agentzero.channel import Channel, Message
 from agentzero.deadline import Deadline, checked_timeout
 from agentzero.endpoints import Endpoint, attach, attached, detach, resolved
-from agentzero.errors import SocketBindError
+from agentzero.errors import AgentZeroSocketError, DeserializationError, SocketBindError
 from agentzero.log import ZMQPubHandler
 from agentzero.messages import pack, topic_bytes
 from agentzero.pollset import PollSet
+from agentzero.requests import Question, check_kind, checked_retries, request, serve
+from agentzero.serializers import check_type
+from agentzero.steps import Steps, Wait
+from agentzero.subscribers import XpubChannel
 
 __all__ = ["BaseManager"]
 
@@ -396,6 +403,57 @@ class BaseManager(Books[B]):
         return logger
 
     # What the verbs share
+
+    def _request(
+        self,
+        name: str,
+        data: object,
+        timeout: float | None,
+        retries: int,
+        polling_timeout: float | None,
+        wanted: Any,
+    ) -> tuple[Channel, Callable[[Wakeable], Steps[Message]]]:
+        channel = self._channels[name]
+        check_kind(channel, "request", zmq.REQ, zmq.DEALER)
+        if wanted is not None:
+            check_type(wanted)
+        each = self.timeout if timeout is None else checked_timeout(timeout)
+        again, longest = checked_retries(retries), self._longest(polling_timeout)
+        payload = pack(channel, data)
+        return channel, lambda waiter: request(waiter, channel, payload, each, again, longest)
+
+    def _publisher(self, name: str, count: int) -> XpubChannel:
+        channel = self._channels[name]
+        if not isinstance(channel, XpubChannel):
+            raise AgentZeroSocketError(f"only an XPUB is told of subscribers, not {channel}")
+        if isinstance(count, bool) or not isinstance(count, int):
+            raise TypeError(f"count is a number of subscriptions, not {count!r}")
+        return channel
+
+    def _serve(
+        self,
+        name: str,
+        handler: object,
+        keep_polling: Callable[[], object] | None,
+        timeout: float | None,
+        polling_timeout: float | None,
+        wanted: Any,
+        on_error: Callable[[DeserializationError], object] | None,
+    ) -> Callable[[Wakeable], Generator[Wait | Question, None, None]]:
+        if not callable(handler):
+            raise TypeError(f"handler is a callable, not {handler!r}")
+        check_callable(keep_polling, "keep_polling")
+        check_callable(on_error, "on_error")
+        channel = self._channels[name]
+        check_kind(channel, "serve", zmq.REP, zmq.ROUTER)
+        if wanted is not None:
+            check_type(wanted)
+        go_on, longest = keep_polling or always, self._longest(polling_timeout)
+        silence = math.inf if timeout is None else checked_timeout(timeout)
+        patience = min(self.timeout, longest)
+        return lambda waiter: serve(
+            waiter, channel, wanted, on_error, go_on, silence, longest, patience
+        )
 
     def _deadline(self, timeout: float | None) -> Deadline:
         return Deadline(self.timeout if timeout is None else timeout)

@@ -25,11 +25,14 @@ from agentzero.events import SocketStats
 from agentzero.log import ZMQPubHandler
 from agentzero.pollset import PollSet
 from agentzero.steps import Steps, end
+from agentzero.subscribers import XpubChannel
 
 __all__ = ["DEFAULT_POLLING_TIMEOUT", "DEFAULT_TIMEOUT_IN_SECONDS", "B", "Books"]
 
 DEFAULT_TIMEOUT_IN_SECONDS = 10
 DEFAULT_POLLING_TIMEOUT = DEFAULT_TIMEOUT_IN_SECONDS * 1000
+
+CHANNELS: dict[int, type[Channel]] = {pyzmq.ROUTER: RouterChannel, pyzmq.XPUB: XpubChannel}
 
 B = TypeVar("B", bound=Backend | AsyncBackend)
 
@@ -199,8 +202,7 @@ class Books(Generic[B]):
             if name in self._channels:
                 raise SocketAlreadyExists(self, name)
             socket = self._new_socket(name, socket_type, limit)
-            channel_class = RouterChannel if socket_type == pyzmq.ROUTER else Channel
-            channel = channel_class(
+            channel = CHANNELS.get(socket_type, Channel)(
                 name,
                 socket,
                 self.backend.lock(),
@@ -223,6 +225,8 @@ class Books(Generic[B]):
                 socket.set(pyzmq.MAXMSGSIZE, limit)
             if socket_type == pyzmq.ROUTER:
                 socket.set(pyzmq.ROUTER_MANDATORY, 1)
+            if socket_type == pyzmq.XPUB:
+                socket.set(pyzmq.XPUB_VERBOSER, 1)  # or equal subscriptions are told of once
         except (pyzmq.ZMQError, ValueError) as error:
             raise AgentZeroSocketError(
                 f"cannot create socket {name!r} of type {socket_type!r}: {error}"

@@ -84,8 +84,9 @@ class Channel:
     __slots__ = (
         "__weakref__", "_attending", "_get", "_in_message", "_quiet", "_recv", "_send",
         "_turn_due", "_turn_every", "_turn_in", "_waiters", "closed", "dropped", "endpoints",
-        "fds", "forget", "kind", "late", "lock", "name", "received", "received_bytes", "sent",
-        "sent_bytes", "serializer", "socket", "timeouts", "topics", "undecodable", "when_used",
+        "fds", "forget", "kind", "late", "lock", "name", "received", "received_bytes",
+        "requests", "sent", "sent_bytes", "serializer", "socket", "timeouts", "topics",
+        "undecodable", "when_used",
     )  # fmt: skip
 
     def __init__(
@@ -112,6 +113,7 @@ class Channel:
         self.fds: tuple[int, ...] = (self._get(zmq.FD),)
         self.endpoints: list[Any] = []
         self.topics: set[bytes] = set()
+        self.requests: Any = None  # those that wait for replies, see requests.py
         self.closed = False
         self._waiters: dict[Wakeable, int] = {}  # who is to be woken, and for what
         self._attending: set[Wakeable] = set()  # who waits, woken already or not
@@ -230,6 +232,40 @@ class Channel:
     def try_recv_views(self) -> Views | None:
         """As `try_recv`, but return views of the memory that the frames arrived in."""
         return cast("Views | None", self.try_recv(as_view))
+
+    def try_recv_into(self, kept: list[zmq.Frame]) -> bool | None:
+        """As `try_recv`, but put the frames into `kept`, from where Ctrl-C cannot take them.
+
+        Return True once a message is there whole, which one may be that was left there before.
+        """
+        with self.lock:
+            if kept and not kept[-1].more:
+                return True
+            if self._in_message or self._quiet or self._turn_due:
+                return None
+            try:
+                self._take_frames(kept)
+            except zmq.ZMQError as error:
+                self._again(error, "receive on")
+                return None
+            self.received += 1
+            self.received_bytes += (moved := size(kept))
+            self._turn_in -= 1 + (moved >> 10)
+            if self._waiters or self._turn_in < 0:
+                self._settle()
+            return True
+
+    def _take_frames(self, kept: list[zmq.Frame]) -> None:
+        try:
+            while not kept or kept[-1].more:
+                # All of it in C: between two steps of Python, a frame could get lost.
+                kept.extend(map(self._recv, (NOBLOCK,), (False,)))
+        except zmq.ZMQError:
+            raise
+        except BaseException:
+            while kept and kept[-1].more:
+                kept.extend(map(self._recv, (NOBLOCK,), (False,)))
+            raise
 
     def _settle(self) -> None:
         if self._turn_in < 0:

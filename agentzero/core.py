@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from functools import partial
 from types import ModuleType, TracebackType
 from typing import Any, Literal, TypeVar, overload
@@ -20,7 +21,16 @@ from agentzero.errors import DeserializationError, SocketTimeout
 from agentzero.events import Envelope, Event
 from agentzero.loans import Loan
 from agentzero.log import ZMQPubHandler
-from agentzero.messages import as_frames, envelope, event, or_report, pack, topic_bytes, unpack
+from agentzero.messages import (
+    as_frames,
+    envelope,
+    event,
+    or_report,
+    pack,
+    reply,
+    topic_bytes,
+    unpack,
+)
 from agentzero.serializers import Serializer, check_type
 from agentzero.steps import LONGEST_NAP, drive, drive_each, poll, repeat, timed_out, until
 from agentzero.tracking import Tracker
@@ -665,3 +675,150 @@ class SocketManager(BaseManager[Backend]):
                 waiter, channel, handle, go_on, silence, self._longest(polling_timeout)
             ),
         )
+
+    def wait_for_subscribers(
+        self,
+        name: str,
+        topic: str | bytes = "",
+        count: int = 1,
+        timeout: float | None = None,
+    ) -> None:
+        """Wait until what is published under a topic reaches so many subscribers.
+
+        An XPUB receives subscriptions as messages: `recv_multipart` gets also those that were
+        read for this.
+
+        Args:
+            name: an XPUB.
+            topic: what will be published; subscriptions to any beginning of it count.
+            count: how many subscriptions there are to be.
+            timeout: seconds in all.
+
+        Raises:
+            SocketTimeout: there were fewer in that time; the text says how many.
+            SocketNotFound, SocketClosed, ManagerClosed: there is nothing to wait on.
+            AgentZeroSocketError: the socket is no XPUB.
+
+        >>> with SocketManager() as sockets:
+        ...     _ = sockets.ensure_and_bind("news", zmq.XPUB, "inproc://news")
+        ...     _ = sockets.ensure_and_connect("in", zmq.SUB, "inproc://news")
+        ...     sockets.set_topic("in", "sport")
+        ...     sockets.wait_for_subscribers("news", "sport:tennis")
+        ...     sockets.publish("news", "sport:tennis", "6:4")
+        ...     sockets.recv_event("in")
+        Event(topic='sport:tennis', data='6:4')
+        """
+        channel, wanted, deadline = (
+            self._publisher(name, count),
+            topic_bytes(topic),
+            self._deadline(timeout),
+        )
+        attempt = partial(channel.try_count, wanted, count)
+        if attempt() is None and not self._until(channel, attempt, POLLIN, deadline, LONGEST_NAP):
+            raise channel.too_few(wanted, count, deadline)
+
+    # Asking and answering
+
+    def request(
+        self,
+        name: str,
+        data: object,
+        timeout: float | None = None,
+        retries: int = 0,
+        polling_timeout: float | None = None,
+        *,
+        type: Any = None,
+    ) -> Any:
+        """Send a request and wait for its reply.
+
+        On a DEALER any number of requests may be under way, from any number of tasks: each carries
+        an id, [id, "", payload], which comes back with its reply, also from a plain REP. On a REQ
+        tasks take turns. In time-out both go on working, and a reply that comes late is dropped.
+        Other verbs must not receive on the socket meanwhile: they would get the replies.
+
+        Args:
+            name: a REQ or DEALER.
+            data: whatever the serializer can write.
+            timeout: seconds to wait for the reply, in each attempt.
+            retries: how often it is sent again when no reply came in time. The other side may get
+                it more than once.
+            polling_timeout: milliseconds of the longest single wait.
+            type: what the reply is converted to, as for `recv`.
+
+        Returns:
+            The reply.
+
+        Raises:
+            SocketTimeout: no reply came in time, in any attempt.
+            RemoteError: the other side's handler raised; the error says what.
+            DeserializationError: the reply cannot be read, or does not fit `type`; it is gone.
+            SerializationError: `data` cannot be written.
+            SocketNotFound, SocketClosed, ManagerClosed: there is nothing to ask on.
+            AgentZeroSocketError: the socket is neither REQ nor DEALER.
+
+        >>> from threading import Thread
+        >>> with SocketManager() as sockets:
+        ...     _ = sockets.ensure_and_bind("server", zmq.REP, "inproc://questions")
+        ...     _ = sockets.ensure_and_connect("client", zmq.DEALER, "inproc://questions")
+        ...     Thread(target=sockets.serve, args=("server", sum)).start()
+        ...     sockets.request("client", [1, 2, 3])
+        6
+        """
+        channel, steps = self._request(name, data, timeout, retries, polling_timeout, type)
+        return reply(channel, drive(self.backend, steps), type)
+
+    def serve(
+        self,
+        name: str,
+        handler: Callable[[Any], Any],
+        keep_polling: Callable[[], object] | None = None,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: Any = None,
+        on_error: Callable[[DeserializationError], object] | None = None,
+    ) -> None:
+        """Answer requests, until `keep_polling` says stop, the socket is closed, or none comes.
+
+        What the handler raises is logged, and answered with the exception as data: `request`
+        raises it as RemoteError. So is a request that cannot be read, which is counted and handed
+        to `on_error`, and a reply that cannot be written. The loop goes on.
+
+        Ctrl-C or a cancellation ends it, also in the handler: the request is answered with that,
+        and the socket can be used again. An answer to a peer that has gone, or has had no room for
+        it for the manager's `timeout`, is dropped and counted.
+
+        Any number of tasks may serve one ROUTER, and one at a time a REP.
+
+        Args:
+            name: a REP or ROUTER.
+            handler: called with the data of each request, returns the reply. With
+                AsyncSocketManager it may be a coroutine function.
+            keep_polling: asked before each request, and at least every `polling_timeout`; it ends
+                the loop when it returns something false.
+            timeout: seconds without a request after which the loop ends; None goes on for ever.
+            polling_timeout: milliseconds of the longest single wait.
+            type: what the data is converted to, as for `recv`.
+            on_error: called with each DeserializationError, which holds the raw bytes.
+
+        Raises:
+            SocketNotFound, ManagerClosed: there is nothing to serve on.
+            AgentZeroSocketError: the socket is neither REP nor ROUTER.
+            TypeError: `handler` or `keep_polling` cannot be called.
+
+        >>> from threading import Thread
+        >>> with SocketManager() as sockets:
+        ...     _ = sockets.ensure_and_bind("server", zmq.ROUTER, "inproc://questions")
+        ...     _ = sockets.ensure_and_connect("client", zmq.REQ, "inproc://questions")
+        ...     Thread(target=sockets.serve, args=("server", len)).start()
+        ...     print(sockets.request("client", "four"))
+        ...     sockets.request("client", 4)
+        Traceback (most recent call last):
+          ...
+        agentzero.errors.RemoteError: the other side of socket 'client' ... raised TypeError: ...
+        """
+        steps = self._serve(name, handler, keep_polling, timeout, polling_timeout, type, on_error)
+        with closing(drive_each(self.backend, steps)) as questions:
+            for question in questions:
+                with question:
+                    question.reply = handler(question.data)

@@ -10,16 +10,29 @@ from typing import Any, TypeVar
 import zmq
 
 from agentzero.channel import Channel, Message
-from agentzero.errors import DeserializationError, SerializationError
+from agentzero.errors import DeserializationError, RemoteError, SerializationError
 from agentzero.events import Envelope, Event, Identity
 from agentzero.serializers import convert
+from agentzero.util import safe_text, serialized_exception
 
-__all__ = ["as_frames", "envelope", "event", "or_report", "pack", "topic_bytes", "unpack"]
+__all__ = [
+    "as_frames",
+    "envelope",
+    "event",
+    "failure",
+    "or_report",
+    "pack",
+    "reply",
+    "topic_bytes",
+    "unpack",
+]
 
 T = TypeVar("T")
 
 logger = logging.getLogger("agentzero")
 
+# The only key of a reply that holds an exception.
+FAILURE = "agentzero.error"
 
 _FIELD_NAME = re.compile(":[^:]*:")  # in the format of a buffer, PEP 3118
 
@@ -143,6 +156,37 @@ def envelope(channel: Channel, message: Message, wanted: Any) -> Envelope:
         raise _wrong_count(channel, message, "identity and payload were")
     identity, *route, payload = message
     return Envelope(Identity(identity, tuple(route)), _read(channel, payload, wanted))
+
+
+def reply(channel: Channel, message: Message, wanted: Any) -> Any:
+    """Return the data of a reply, as `wanted` unless that is None.
+
+    Raises:
+        RemoteError: it says that the other side's handler raised.
+        DeserializationError: as for `unpack`.
+    """
+    data = unpack(channel, message, None)
+    if isinstance(data, dict) and data.keys() == {FAILURE} and isinstance(data[FAILURE], dict):
+        raise _remote_error(channel, data[FAILURE])
+    assert isinstance(message, bytes)
+    return data if wanted is None else _converted(channel, data, wanted, message)
+
+
+def _remote_error(channel: Channel, failure: dict[Any, Any]) -> RemoteError:
+    # A stranger's words, as far as they are words at all.
+    module, name, message, traceback = (
+        safe_text(failure.get(key, "")) for key in ("module", "name", "message", "traceback")
+    )
+    text = f"the other side of {channel} raised {name[:100]}: {message[:500]}"
+    return RemoteError(text, module=module, name=name, traceback=traceback)
+
+
+def failure(channel: Channel, error: BaseException) -> bytes:
+    """Return the reply that says what was raised; empty where the serializer writes no dicts."""
+    try:
+        return pack(channel, {FAILURE: serialized_exception(error)})
+    except SerializationError:
+        return b""
 
 
 def or_report(
