@@ -63,7 +63,13 @@ own. The suite cannot tell that from a serializer that never ends.
 
 from __future__ import annotations
 
-import pytest
+try:
+    import anyio  # noqa: F401
+    import hypothesis  # noqa: F401
+    import pytest
+except ModuleNotFoundError as error:
+    mends = "agentzero.testing needs what comes with pip install 'agentzero[testing]'"
+    raise ModuleNotFoundError(f"{error}; {mends}", name=error.name) from error
 
 pytest.register_assert_rewrite(
     "agentzero.testing.children",
