@@ -7,10 +7,10 @@ are REQ and REP, and sockets of others, which may become ready without it.
 
 from __future__ import annotations
 
-import errno
 import math
 import select
 from collections.abc import Iterable
+from contextlib import suppress
 from itertools import count
 from time import monotonic
 
@@ -75,11 +75,9 @@ class Mailboxes:
         return True
 
     def remove(self, fd: int) -> None:
-        try:
+        # Its owner has closed it, and its number may be anything by now: this very epoll, a file.
+        with suppress(OSError):
             self._epoll.unregister(fd)
-        except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.EBADF):  # its owner has closed it
-                raise
 
     def changed(self) -> Iterable[int]:
         return [fd for fd, _ in self._epoll.poll(0)]

@@ -19,8 +19,9 @@ from tests.processes import ROOT
 # How long building, installing or a program may take, in seconds: far more than any machine needs.
 PATIENCE = 120.0
 
-# What the environment of a test run would change in another one.
-FOREIGN = ("AGENTZERO_", "COVERAGE", "PYTEST_", "PYTHON", "VIRTUAL_ENV")
+# What the environment of a test run would change in another one; CI, say, makes pytest tell more.
+FOREIGN = ("AGENTZERO_", "BUILD_NUMBER", "CI", "COLUMNS", "COVERAGE", "PYTEST_", "PYTHON")
+FOREIGN += ("VIRTUAL_ENV",)
 
 
 @dataclass(frozen=True)

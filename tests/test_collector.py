@@ -105,14 +105,23 @@ lend()
 """
 
 
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+
+
+@pytest.fixture(params=["unpatched", "patched"])
+def patch(request: pytest.FixtureRequest) -> str:
+    """What a program begins with: nothing, or gevent's patches."""
+    if request.param == "unpatched":
+        return ""
+    pytest.importorskip("gevent")
+    return PATCHED
+
+
 def quietly(ended: Ended) -> bool:
     return (ended.code, ended.out, ended.err) == (0, "", "")
 
 
-@pytest.mark.parametrize("patch", ["", PATCHED], ids=["unpatched", "patched"])
 def test_threads_that_lend_for_the_first_time_at_once(patch: str) -> None:
-    if patch:
-        pytest.importorskip("gevent")
     assert quietly(run("-c", patch + LENDING + AT_ONCE, within=START))
 
 
@@ -121,20 +130,17 @@ def test_a_hub_that_ends_does_not_take_the_collector_along() -> None:
     assert quietly(run("-c", PATCHED + LENDING + HUBS, within=START))
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-@pytest.mark.parametrize("patch", ["", PATCHED], ids=["unpatched", "patched"])
+@needs_fork
 def test_a_forked_process_lends_by_itself(patch: str) -> None:
-    if patch:
-        pytest.importorskip("gevent")
     assert quietly(run("-W", "ignore", "-c", patch + LENDING + FORKED, within=START))
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@needs_fork
 def test_a_fork_amid_a_first_loan_harms_nobody() -> None:
     assert quietly(run("-W", "ignore", "-c", LENDING + LOCKED, within=START))
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@needs_fork
 def test_a_forked_process_has_a_copy_that_nobody_reads() -> None:
     assert quietly(run("-W", "ignore", "-c", LENDING + INHERITED, within=START))
 
@@ -172,7 +178,6 @@ def test_nobody_lends_before_the_collector_is_complete() -> None:
     assert quietly(run("-c", LENDING + "if True:" + program, within=START))
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_pyzmq_s_own_zero_copy_goes_on_beside_it() -> None:
     program = """
     context = zmq.Context()
@@ -220,12 +225,9 @@ def pull() -> Iterator[zmq.Socket[bytes]]:
         yield sink
 
 
-@pytest.mark.parametrize("patch", ["", PATCHED], ids=["unpatched", "patched"])
 def test_what_is_lent_is_still_sent_when_the_process_ends(
     pull: zmq.Socket[bytes], patch: str
 ) -> None:
-    if patch:
-        pytest.importorskip("gevent")
     address = pull.get(zmq.LAST_ENDPOINT).decode()
     with running("-c", patch + UNSENT, address, "own", "20") as process:
         assert process.line() == "sent"

@@ -273,6 +273,23 @@ def test_closing_tells_those_who_poll(sockets: SocketManager) -> None:
     polled.leave(bystander)
 
 
+def test_a_number_that_is_anothers_by_now_is_let_go_of_without_a_word(
+    sockets: SocketManager,
+) -> None:
+    """Closed by one task and registered by another, a socket's number may be anything's."""
+    polled = sockets._registered
+    with open(__file__) as file:
+        for number, fd in enumerate((*polled.fds[:1], file.fileno(), 10**6)):
+            sockets.create(f"late {number}", zmq.PULL)
+            late = sockets._channels[f"late {number}"]
+            late.close()
+            late.fds = (fd,)
+            polled.register(late, zmq.POLLIN)
+    assert len(polled) == 50
+    sockets.send("peer", "hello")
+    assert names(sockets) == ["0"]
+
+
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="this system has no /proc")
 def test_no_file_descriptor_is_left_open() -> None:
     with SocketManager(backend="threads", linger=0) as sockets:
