@@ -34,6 +34,8 @@ from agentzero.messages import (
 from agentzero.serializers import Serializer, check_type
 from agentzero.steps import (
     LONGEST_NAP,
+    NO_ROOM,
+    NOTHING,
     drive_async,
     drive_each_async,
     poll,
@@ -241,7 +243,7 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
         deadline, longest = self._deadline(timeout), self._longest(polling_timeout)
         message = await self._until(channel, attempt, POLLIN, deadline, longest)
         if message is None:
-            raise timed_out(channel, POLLIN, deadline)
+            raise timed_out(NOTHING, channel, deadline)
         return message
 
     async def _queued(
@@ -253,7 +255,7 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
     ) -> None:
         deadline, longest = self._deadline(timeout), self._longest(polling_timeout)
         if await self._until(channel, attempt, POLLOUT, deadline, longest) is None:
-            raise timed_out(channel, POLLOUT, deadline)
+            raise timed_out(NO_ROOM, channel, deadline)
 
     # Sending
 
@@ -771,7 +773,7 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
         if attempt() is None and not await self._until(
             channel, attempt, POLLIN, deadline, LONGEST_NAP
         ):
-            raise channel.too_few(wanted, count, deadline)
+            raise timed_out(channel.too_few(wanted, count), channel, deadline)
 
     # Asking and answering
 

@@ -32,7 +32,17 @@ from agentzero.messages import (
     unpack,
 )
 from agentzero.serializers import Serializer, check_type
-from agentzero.steps import LONGEST_NAP, drive, drive_each, poll, repeat, timed_out, until
+from agentzero.steps import (
+    LONGEST_NAP,
+    NO_ROOM,
+    NOTHING,
+    drive,
+    drive_each,
+    poll,
+    repeat,
+    timed_out,
+    until,
+)
 from agentzero.tracking import Tracker
 
 __all__ = [
@@ -229,7 +239,7 @@ class SocketManager(BaseManager[Backend]):
         deadline, longest = self._deadline(timeout), self._longest(polling_timeout)
         message = self._until(channel, attempt, POLLIN, deadline, longest)
         if message is None:
-            raise timed_out(channel, POLLIN, deadline)
+            raise timed_out(NOTHING, channel, deadline)
         return message
 
     def _queued(
@@ -241,7 +251,7 @@ class SocketManager(BaseManager[Backend]):
     ) -> None:
         deadline, longest = self._deadline(timeout), self._longest(polling_timeout)
         if self._until(channel, attempt, POLLOUT, deadline, longest) is None:
-            raise timed_out(channel, POLLOUT, deadline)
+            raise timed_out(NO_ROOM, channel, deadline)
 
     # Sending
 
@@ -715,7 +725,7 @@ class SocketManager(BaseManager[Backend]):
         )
         attempt = partial(channel.try_count, wanted, count)
         if attempt() is None and not self._until(channel, attempt, POLLIN, deadline, LONGEST_NAP):
-            raise channel.too_few(wanted, count, deadline)
+            raise timed_out(channel.too_few(wanted, count), channel, deadline)
 
     # Asking and answering
 

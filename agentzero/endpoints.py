@@ -31,7 +31,7 @@ class Endpoint:
     bound: bool
 
     def __str__(self) -> str:
-        return f"{'bound' if self.bound else 'connected'} to {self.address}"
+        return f"{'bound' if self.bound else 'connects'} to {self.address}"
 
 
 def checked(address: object) -> str:

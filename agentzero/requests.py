@@ -25,11 +25,13 @@ from agentzero.errors import (
     SocketTimeout,
 )
 from agentzero.messages import envelope, failure, pack, unpack
-from agentzero.steps import LONGEST_NAP, Steps, Wait, repeat, timed_out, until
+from agentzero.steps import LONGEST_NAP, NO_ROOM, Steps, Wait, repeat, timed_out, until
 
 __all__ = ["Question", "check_kind", "checked_retries", "request", "serve"]
 
 logger = logging.getLogger("agentzero")
+
+NO_REPLY = "no reply on"
 
 
 def check_kind(channel: Channel, verb: str, *kinds: int) -> None:
@@ -96,12 +98,7 @@ def _sent(
     if attempt() is None and not (
         yield from until(waiter, channel, attempt, POLLOUT, deadline, longest)
     ):
-        raise timed_out(channel, POLLOUT, deadline)
-
-
-def _unanswered(channel: Channel, deadline: Deadline) -> SocketTimeout:
-    channel.count("timeouts")
-    return SocketTimeout(f"no reply on {channel} in {deadline.timeout:g} s")
+        raise timed_out(NO_ROOM, channel, deadline)
 
 
 class Asked:
@@ -146,7 +143,7 @@ class Correlated:
                 moved = yield from until(waiter, channel, receive, POLLIN, deadline, longest)
                 going_on = bool(moved and deadline.left())
             if asked.reply is None:
-                raise _unanswered(channel, deadline)
+                raise timed_out(NO_REPLY, channel, deadline)
             return asked.reply
         finally:
             self._asked.pop(key, None)
@@ -206,7 +203,7 @@ class InTurn:
     def _turn(self, waiter: Wakeable, deadline: Deadline) -> Steps[None]:
         while self._queue[0] is not waiter:
             if not (left := deadline.left()):
-                raise _unanswered(self._channel, deadline)
+                raise timed_out(NO_REPLY, self._channel, deadline)
             yield Wait((), min(left, LONGEST_NAP))
 
     def _exchange(
@@ -220,7 +217,7 @@ class InTurn:
             self._be_strict()
             reply = yield from until(waiter, channel, channel.try_recv, POLLIN, deadline, longest)
             if reply is None:
-                raise _unanswered(channel, deadline)
+                raise timed_out(NO_REPLY, channel, deadline)
             return reply
         except BaseException as error:
             # Ctrl-C, or a cancellation: nobody knows how far it had come.

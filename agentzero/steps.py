@@ -12,13 +12,15 @@ from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from agentzero.backends.base import AsyncBackend, Backend, Wakeable
-from agentzero.channel import POLLIN, POLLOUT, Channel, Message
+from agentzero.channel import POLLIN, Channel, Message
 from agentzero.deadline import Deadline
 from agentzero.errors import SocketClosed, SocketTimeout
 from agentzero.loans import Loan
 from agentzero.pollset import PollSet
 
 __all__ = [
+    "NOTHING",
+    "NO_ROOM",
     "Steps",
     "Wait",
     "drive",
@@ -36,7 +38,8 @@ __all__ = [
 
 T = TypeVar("T")
 
-TRIED = {POLLIN: "nothing to receive on", POLLOUT: "no room to send on"}
+NOTHING = "nothing to receive on"
+NO_ROOM = "no room to send on"
 
 FIRST_NAP = 0.1
 LONGEST_NAP = 10.0
@@ -100,10 +103,10 @@ def until(
         channel.disarm(waiter)
 
 
-def timed_out(channel: Channel, mask: int, deadline: Deadline) -> SocketTimeout:
-    """Count and explain that the time was over."""
+def timed_out(tried: str, channel: Channel, deadline: Deadline) -> SocketTimeout:
+    """Count and explain that the time was over; `tried` is what was in vain, as in NO_ROOM."""
     channel.count("timeouts")
-    return SocketTimeout(f"{TRIED[mask]} {channel} in {deadline.timeout:g} s")
+    return SocketTimeout(f"{tried} {channel} in {deadline.timeout:g} s")
 
 
 def repeat(
