@@ -11,7 +11,7 @@ PLUGINS := examples/plugins/agentzero-trio examples/plugins/agentzero-yaml
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help test demo bench format clean
+.PHONY: help test demo bench soak format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +28,9 @@ demo: $(READY) ## Run the worker pipeline of examples/pipeline on real files
 
 bench: $(VENV)/.bench ## Measure speed beside pyzmq and others; write docs/benchmarks.md
 	@$(PY) benchmarks/run.py
+
+soak: $(READY) ## Misuse sockets for a minute, and account for every message
+	@$(PY) benchmarks/soak.py
 
 format: $(READY) ## Format the code and mend what ruff can mend
 	$(PY) -m ruff check --fix .

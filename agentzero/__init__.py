@@ -8,7 +8,15 @@ import datetime  # noqa: F401
 from agentzero._version import __version__
 from agentzero.aio import AsyncSocketManager
 from agentzero.core import SocketManager
-from agentzero.events import Envelope, Event
+from agentzero.events import ConnectionEvent, Envelope, Event
 from agentzero.plugins import hookimpl
 
-__all__ = ["AsyncSocketManager", "Envelope", "Event", "SocketManager", "__version__", "hookimpl"]
+__all__ = [
+    "AsyncSocketManager",
+    "ConnectionEvent",
+    "Envelope",
+    "Event",
+    "SocketManager",
+    "__version__",
+    "hookimpl",
+]

@@ -19,7 +19,7 @@ from agentzero.books import DEFAULT_POLLING_TIMEOUT, DEFAULT_TIMEOUT_IN_SECONDS,
 from agentzero.channel import POLLIN, POLLOUT, Channel
 from agentzero.deadline import Deadline, checked_timeout
 from agentzero.errors import DeserializationError, SocketTimeout
-from agentzero.events import Envelope, Event
+from agentzero.events import ConnectionEvent, Envelope, Event
 from agentzero.loans import Loan
 from agentzero.messages import (
     as_frames,
@@ -43,6 +43,7 @@ from agentzero.steps import (
     timed_out,
     until,
 )
+from agentzero.subscribers import NEWS
 from agentzero.tracking import AsyncTracker
 
 __all__ = ["AsyncSocketManager"]
@@ -744,7 +745,7 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
         Args:
             name: an XPUB.
             topic: what will be published; subscriptions to any beginning of it count.
-            count: how many subscriptions there are to be.
+            count: how many subscriptions there are to be; who subscribes twice counts twice.
             timeout: seconds in all.
 
         Raises:
@@ -771,9 +772,46 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
         )
         attempt = partial(channel.try_count, wanted, count)
         if attempt() is None and not await self._until(
-            channel, attempt, POLLIN, deadline, LONGEST_NAP
+            channel, attempt, NEWS, deadline, LONGEST_NAP
         ):
             raise timed_out(channel.too_few(wanted, count), channel, deadline)
+
+    def connection_events(
+        self,
+        name: str,
+        keep_polling: Callable[[], object] | None = None,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+    ) -> AsyncGenerator[ConnectionEvent, None]:
+        """Iterate over what happened to the connections of a socket, and over what happens.
+
+        The newest 1,000 events since it was first bound or connected come first. Of inproc, nothing
+        is told. Closing the socket ends it.
+
+        Args:
+            name: the socket.
+            keep_polling: asked before each event, and at least every `polling_timeout`; it ends
+                the loop when it returns something false.
+            timeout: seconds without an event after which the loop ends; None goes on for ever.
+            polling_timeout: milliseconds of the longest single wait.
+
+        Raises:
+            SocketNotFound, ManagerClosed: there is no socket of that name.
+            AgentZeroSocketError: no more sockets or threads can be made, to watch with.
+
+        >>> import asyncio
+        >>> async def main():
+        ...     async with AsyncSocketManager() as sockets:
+        ...         _ = sockets.ensure_and_bind("in", zmq.PULL, "tcp://127.0.0.1:*")
+        ...         [address] = sockets.endpoints("in")
+        ...         _ = sockets.ensure_and_connect("out", zmq.PUSH, address)
+        ...         async for event in sockets.connection_events("out"):
+        ...             return event.kind, event.endpoint == address
+        >>> asyncio.run(main())
+        ('connected', True)
+        """
+        steps = self._happenings(name, keep_polling, timeout, polling_timeout)
+        return drive_each_async(self.backend, steps)
 
     # Asking and answering
 
@@ -848,7 +886,7 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
 
         Ctrl-C or a cancellation ends it, also in the handler: the request is answered with that,
         and the socket can be used again. An answer to a peer that has gone, or has had no room for
-        it for the manager's `timeout`, is dropped and counted.
+        it for the manager's `timeout` or for `polling_timeout`, is dropped and counted.
 
         Any number of tasks may serve one ROUTER, and one at a time a REP.
 

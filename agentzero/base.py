@@ -9,17 +9,20 @@ from typing import Any
 
 import zmq
 
+from agentzero.asking import request
 from agentzero.backends.base import Wakeable
 from agentzero.books import B, Books, checked_mask
 from agentzero.channel import Channel, Message
 from agentzero.deadline import Deadline, checked_timeout
 from agentzero.endpoints import Endpoint, attach, attached, detach, resolved
 from agentzero.errors import AgentZeroSocketError, DeserializationError, SocketBindError
+from agentzero.events import ConnectionEvent
 from agentzero.log import ZMQPubHandler
 from agentzero.messages import pack, topic_bytes
+from agentzero.monitor import happenings
 from agentzero.pollset import PollSet
-from agentzero.requests import Question, check_kind, checked_retries, request, serve
 from agentzero.serializers import check_type
+from agentzero.serving import Question, serve
 from agentzero.steps import Steps, Wait
 from agentzero.subscribers import XpubChannel
 
@@ -92,9 +95,14 @@ class BaseManager(Books[B]):
         channel = self._channels[name]
         if mask is not None:
             checked_mask(mask)
-        endpoint = attach(channel, resolved(channel, address, bound=bound))
+        endpoint = self._attached(channel, resolved(channel, address, bound=bound))
         self._register(channel, mask)
         return channel, endpoint
+
+    def _attached(self, channel: Channel, endpoint: Endpoint) -> Endpoint:
+        if not endpoint.address.startswith("inproc:"):  # of which nothing is told
+            self._attendant.watch(channel)
+        return attach(channel, endpoint)
 
     def bind_to_random_port(
         self,
@@ -220,7 +228,7 @@ class BaseManager(Books[B]):
             channel, made = self._ensure(name, socket_type, None, options)
             try:
                 if not attached(channel, endpoint):
-                    attach(channel, endpoint)
+                    self._attached(channel, endpoint)
                 self._register(channel, mask)
             except BaseException:
                 if made:
@@ -243,7 +251,7 @@ class BaseManager(Books[B]):
         ...     sockets.endpoints("logs")
         []
         """
-        detach(self._channels[name], address, bound=False)
+        self._detached(self._channels[name], address, bound=False)
 
     def unbind(self, name: str, address: str | None = None) -> None:
         """Let go of one address that a socket is bound to, or of all of them.
@@ -260,7 +268,11 @@ class BaseManager(Books[B]):
         ...     sockets.endpoints("jobs")
         []
         """
-        detach(self._channels[name], address, bound=True)
+        self._detached(self._channels[name], address, bound=True)
+
+    def _detached(self, channel: Channel, address: str | None, *, bound: bool) -> None:
+        detach(channel, address, bound=bound)
+        self._attendant.settle(channel)
 
     def endpoints(self, name: str) -> list[str]:
         """Return the addresses of a socket, bound and connected, with the ports it really has.
@@ -418,7 +430,7 @@ class BaseManager(Books[B]):
         if wanted is not None:
             check_type(wanted)
         each = self.timeout if timeout is None else checked_timeout(timeout)
-        again, longest = checked_retries(retries), self._longest(polling_timeout)
+        again, longest = checked_number(retries, "retries"), self._longest(polling_timeout)
         payload = pack(channel, data)
         return channel, lambda waiter: request(waiter, channel, payload, each, again, longest)
 
@@ -426,8 +438,7 @@ class BaseManager(Books[B]):
         channel = self._channels[name]
         if not isinstance(channel, XpubChannel):
             raise AgentZeroSocketError(f"only an XPUB is told of subscribers, not {channel}")
-        if isinstance(count, bool) or not isinstance(count, int):
-            raise TypeError(f"count is a number of subscriptions, not {count!r}")
+        checked_number(count, "count")
         return channel
 
     def _serve(
@@ -454,6 +465,25 @@ class BaseManager(Books[B]):
         return lambda waiter: serve(
             waiter, channel, wanted, on_error, go_on, silence, longest, patience
         )
+
+    def _happenings(
+        self,
+        name: str,
+        keep_polling: Callable[[], object] | None,
+        timeout: float | None,
+        polling_timeout: float | None,
+    ) -> Callable[[Wakeable], Generator[Wait | ConnectionEvent, None, None]]:
+        check_callable(keep_polling, "keep_polling")
+        channel = self._channels[name]
+        self._attendant.watch(channel)
+        channel.ready(0)  # raises what a closed socket should
+        if channel.monitor is None:
+            raise AgentZeroSocketError(f"{channel} cannot be watched: no more sockets or threads")
+        if channel.monitor.closed:
+            raise AgentZeroSocketError(f"{channel} cannot be watched: it has another monitor")
+        go_on, longest = keep_polling or always, self._longest(polling_timeout)
+        silence = math.inf if timeout is None else checked_timeout(timeout)
+        return lambda waiter: happenings(waiter, channel.monitor, go_on, silence, longest)
 
     def _deadline(self, timeout: float | None) -> Deadline:
         return Deadline(self.timeout if timeout is None else timeout)
@@ -486,6 +516,26 @@ def check_callable(function: object, what: str) -> None:
         raise TypeError(f"{what} is a callable or None, not {function!r}")
 
 
+def check_kind(channel: Channel, verb: str, *kinds: int) -> None:
+    """Raise an error where a socket is of none of these kinds."""
+    if channel.kind not in kinds:
+        able = " or ".join(zmq.SocketType(kind).name for kind in kinds)
+        raise AgentZeroSocketError(f"{verb} needs a {able}, which {channel} is not")
+
+
+def checked_number(number: object, what: str) -> int:
+    """Return `number` when it is how many there are of something: 0 or more.
+
+    Raises:
+        TypeError, ValueError: it is not.
+    """
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise TypeError(f"{what} is a whole number, not {number!r}")
+    if number < 0:
+        raise ValueError(f"{what} is 0 or more, not {number}")
+    return number
+
+
 def subscribe_to(channel: Channel, topic: str | bytes | bool | None) -> None:
     """Subscribe a SUB or XSUB to `topic`, or to everything where it has no topic at all."""
     if channel.kind not in (zmq.SUB, zmq.XSUB):
@@ -507,7 +557,8 @@ def set_option(channel: Channel, option: int, value: int | str | bytes) -> None:
             else:
                 socket.set(option, value)
     except zmq.ZMQError as error:
-        raise channel.explained(error, f"set option {option!r} to {value!r} on") from error
+        named = getattr(option, "name", option)
+        raise channel.explained(error, f"set option {named} to {value!r} on") from error
 
 
 def subscribe(channel: Channel, topic: bytes) -> None:
@@ -527,6 +578,7 @@ def unsubscribe(channel: Channel, topic: bytes) -> None:
 
 
 def _set_filter(channel: Channel, option: int, topic: bytes) -> None:
+    check_kind(channel, "a topic", zmq.SUB, zmq.XSUB)
     if channel.kind == zmq.XSUB:
         channel.try_send_now([(b"\1" if option == zmq.SUBSCRIBE else b"\0") + topic])
     else:

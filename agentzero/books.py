@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
+from functools import partial
 from importlib import import_module
 from types import ModuleType
 from typing import Any, Generic, Never, TypeVar
@@ -11,6 +12,7 @@ from typing import Any, Generic, Never, TypeVar
 import zmq as pyzmq
 
 from agentzero import backends, lifecycle, serializers
+from agentzero.attendant import Attendant
 from agentzero.backends import AsyncBackend, Backend, Wakeable
 from agentzero.channel import Channel, RouterChannel
 from agentzero.deadline import Deadline, checked_timeout, milliseconds
@@ -22,8 +24,11 @@ from agentzero.errors import (
     SocketNotFound,
 )
 from agentzero.events import SocketStats
+from agentzero.handed import handed
 from agentzero.log import ZMQPubHandler
 from agentzero.pollset import PollSet
+from agentzero.screen import screened
+from agentzero.security import ClientKeys, ServerKeys
 from agentzero.steps import Steps, end
 from agentzero.subscribers import XpubChannel
 
@@ -74,6 +79,12 @@ def checked_context(context: object) -> pyzmq.Context[Any]:
     return context
 
 
+def checked_keys(curve: object) -> None:
+    """Raise TypeError where `curve` is neither keys nor None."""
+    if curve is not None and not isinstance(curve, ServerKeys | ClientKeys):
+        raise TypeError(f"curve is ServerKeys, ClientKeys or None, not {type(curve).__name__}")
+
+
 class Channels(dict[str, Channel]):
     """Channels by name; a name that is not there raises what the caller should see."""
 
@@ -102,7 +113,7 @@ class Books(Generic[B]):
         max_message_size: int | None,
     ) -> None:
         self.zmq = zmq or import_module(backend.flavour)
-        self._socket_class = backends.socket_class(self.zmq)
+        self._socket_class = handed(backends.socket_class(self.zmq))
         self.timeout = checked_timeout(timeout)
         self.polling_timeout = checked_timeout(polling_timeout, "polling_timeout")
         self.linger = checked_timeout(linger, "linger")
@@ -117,6 +128,7 @@ class Books(Generic[B]):
         self._ensuring = backend.lock()
         self._channels = Channels(self)
         self._registered = PollSet(backend)
+        self._attendant = Attendant(self.context, backend)
         self._by_socket: dict[Any, Channel] = {}
         self._handlers: dict[tuple[str, str], ZMQPubHandler] = {}
         self._past = SocketStats()
@@ -131,6 +143,7 @@ class Books(Generic[B]):
             linger,
             backend.detach,
             self._registered.close,
+            self._attendant.stop,
         )
         self._disposal.atexit = False
 
@@ -165,6 +178,7 @@ class Books(Generic[B]):
         *,
         serializer: serializers.Serializer | str | None = None,
         max_message_size: int | None = None,
+        curve: ServerKeys | ClientKeys | None = None,
     ) -> Any:
         """Create a socket under a name.
 
@@ -174,6 +188,8 @@ class Books(Generic[B]):
             serializer: an instance or a registered name, where this socket's differs.
             max_message_size: bytes per frame; a peer that sends more is disconnected. None takes
                 the manager's.
+            curve: `ServerKeys` or `ClientKeys` of `agentzero.security`: its connections over tcp
+                and ipc are encrypted, and only who has the right key gets anything through.
 
         Returns:
             The pyzmq socket, of the manager's flavour.
@@ -197,11 +213,14 @@ class Books(Generic[B]):
         codec = (
             self.serialization_backend if serializer is None else serializers.resolve(serializer)
         )
+        checked_keys(curve)
         with self._lock:
             self._check_open()
             if name in self._channels:
                 raise SocketAlreadyExists(self, name)
-            socket = self._new_socket(name, socket_type, limit)
+            if isinstance(curve, ServerKeys):
+                self._attendant.guard(curve)
+            socket = self._new_socket(name, socket_type, limit, curve)
             channel = CHANNELS.get(socket_type, Channel)(
                 name,
                 socket,
@@ -209,11 +228,21 @@ class Books(Generic[B]):
                 codec,
                 self.backend.turn_every,
                 self.backend.forget,
+                curve,
             )
+            if isinstance(curve, ServerKeys):
+                screen = screened(socket, curve, partial(channel.count, "dropped"))
+                channel.receive_with(screen.recv, screen.get)
             self._channels[name] = self._by_socket[socket] = channel
         return socket
 
-    def _new_socket(self, name: str, socket_type: int, limit: int | None) -> Any:
+    def _new_socket(
+        self,
+        name: str,
+        socket_type: int,
+        limit: int | None,
+        curve: ServerKeys | ClientKeys | None,
+    ) -> Any:
         try:
             pyzmq.SocketType(socket_type)
             socket = self.context.socket(socket_type, socket_class=self._socket_class)
@@ -225,8 +254,13 @@ class Books(Generic[B]):
                 socket.set(pyzmq.MAXMSGSIZE, limit)
             if socket_type == pyzmq.ROUTER:
                 socket.set(pyzmq.ROUTER_MANDATORY, 1)
+                # Or who comes back under its identity is not heard while the old one seems there.
+                socket.set(pyzmq.ROUTER_HANDOVER, 1)
             if socket_type == pyzmq.XPUB:
                 socket.set(pyzmq.XPUB_VERBOSER, 1)  # or equal subscriptions are told of once
+                socket.set(pyzmq.IMMEDIATE, 1)  # or who has gone stays subscribed
+            if curve is not None:
+                curve.configure(socket)
         except (pyzmq.ZMQError, ValueError) as error:
             raise AgentZeroSocketError(
                 f"cannot create socket {name!r} of type {socket_type!r}: {error}"
@@ -285,6 +319,8 @@ class Books(Generic[B]):
             if channel.kind != socket_type:
                 kind = channel.kind.name
                 raise SocketAlreadyExists(self, name, f", and it is a {kind}")
+            if options.get("curve", channel.curve) != channel.curve:
+                raise SocketAlreadyExists(self, name, ", and it has other keys")
             self._register(channel, mask)
             return channel, made
 
@@ -413,6 +449,7 @@ class Books(Generic[B]):
         with self._lock:
             self._registered.close()
             self._by_socket.clear()
+        self._attendant.stop()
         return self._leaving
 
     def _end(self) -> None:
@@ -428,7 +465,7 @@ class Books(Generic[B]):
         lifecycle.give_up(self.context)
 
     def _ended(self) -> bool:
-        return not self._owns_context or self.context.closed
+        return self._attendant.ended and (not self._owns_context or self.context.closed)
 
     def abandon(self) -> None:
         """Close everything at the exit of the process, which waits for the linger."""
@@ -445,6 +482,7 @@ class Books(Generic[B]):
         # Not closed, and kept: their owner goes on using what is behind them.
         for channel in (*self._channels.values(), *self._leaving):
             channel.inherit(self.backend.lock())
-        self._kept, self._channels = self._channels, Channels(self)
+        self._kept = self._channels, self._attendant
+        self._channels, self._attendant = Channels(self), Attendant(self.context, self.backend)
         self._registered.inherit(self.backend)
         self._by_socket = {}

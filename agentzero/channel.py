@@ -7,8 +7,8 @@ touches the socket holds the lock while it does, so any thread may call any of t
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from operator import attrgetter
 from typing import Any, Never, TypeAlias, TypeVar, cast
 
@@ -18,6 +18,7 @@ from zmq.backend import Socket as RawSocket
 from agentzero.backends.base import Lock, Wakeable
 from agentzero.errors import AgentZeroSocketError, PeerUnreachable, SocketClosed
 from agentzero.events import SocketStats
+from agentzero.handed import Handed
 from agentzero.serializers import Serializer
 
 __all__ = ["Channel", "Message", "RouterChannel", "Views"]
@@ -41,6 +42,7 @@ WRONG_STATE = {
     zmq.REQ: "a REQ socket sends and receives in turn",
     zmq.REP: "a REP socket receives and sends in turn",
 }
+ONE_WAY = {"send on": "only receives", "receive on": "only sends"}
 
 
 def size(frames: Sequence[Any]) -> int:
@@ -79,14 +81,15 @@ class Channel:
         turn_every: after how many messages or KiB an attempt says "again" although it need not,
             so that other tasks have a turn; 0 for never.
         forget: called with each fd of the socket just before it is closed.
+        curve: its keys, where it has any.
     """
 
     __slots__ = (
         "__weakref__", "_attending", "_get", "_in_message", "_quiet", "_recv", "_send",
-        "_turn_due", "_turn_every", "_turn_in", "_waiters", "closed", "dropped", "endpoints",
-        "fds", "forget", "kind", "late", "lock", "name", "received", "received_bytes",
-        "requests", "sent", "sent_bytes", "serializer", "socket", "timeouts", "topics",
-        "undecodable", "when_used",
+        "_turn_due", "_turn_every", "_turn_in", "_waiters", "closed", "curve", "dropped",
+        "endpoints", "fds", "forget", "kind", "late", "lock", "monitor", "name", "received",
+        "received_bytes", "requests", "sent", "sent_bytes", "serializer", "socket", "timeouts",
+        "topics", "undecodable", "when_used",
     )  # fmt: skip
 
     def __init__(
@@ -97,12 +100,14 @@ class Channel:
         serializer: Serializer,
         turn_every: int = 0,
         forget: Callable[[int], object] | None = None,
+        curve: Any = None,
     ) -> None:
         self.name = name
         self.socket = socket
         self.lock = lock
         self.serializer = serializer
         self.forget = forget
+        self.curve = curve
         self.when_used: Callable[[Channel], object] | None = None
         # The base class's own methods: a flavour's override would wait, or look at watchers of
         # its own after each message, and its socket is handed out all the same.
@@ -113,8 +118,11 @@ class Channel:
         self.fds: tuple[int, ...] = (self._get(zmq.FD),)
         self.endpoints: list[Any] = []
         self.topics: set[bytes] = set()
-        self.requests: Any = None  # those that wait for replies, see requests.py
+        self.requests: Any = None  # those that wait for replies, see asking.py
+        self.monitor: Any = None  # tells of its connections, see monitor.py
         self.closed = False
+        if isinstance(socket, Handed):
+            socket.guard = lock
         self._waiters: dict[Wakeable, int] = {}  # who is to be woken, and for what
         self._attending: set[Wakeable] = set()  # who waits, woken already or not
         self._in_message = False
@@ -128,6 +136,26 @@ class Channel:
     def __str__(self) -> str:
         where = ", ".join(str(endpoint) for endpoint in self.endpoints) or "no endpoints"
         return f"socket {self.name!r} ({self.kind.name}, {where})"
+
+    def receive_with(self, recv: Callable[..., Any], get: Callable[..., Any]) -> None:
+        """Have these stand between the socket and whoever receives."""
+        self._recv, self._get = recv, get
+
+    def told(self) -> str:
+        """Return in words what its connections last did, as the end of a sentence."""
+        monitor = None if self.closed else self.monitor
+        words = "" if monitor is None or monitor.closed else monitor.told(self.endpoints)
+        told = f": {words}" if words else ""
+        return f"{told}; no topic is set" if self.kind == zmq.SUB and not self.topics else told
+
+    def unheard(self) -> AbstractContextManager[Any]:
+        """Return what keeps others from hearing of a connection before it is in the books."""
+        return nullcontext() if self.monitor is None else self.monitor.unheard()
+
+    def forget_connections(self, addresses: Iterable[str]) -> None:
+        """Tell nothing any more of connections that were let go of."""
+        for address in addresses if self.monitor is not None else ():
+            self.monitor.forget(address)
 
     # Attempts
 
@@ -263,9 +291,18 @@ class Channel:
         except zmq.ZMQError:
             raise
         except BaseException:
-            while kept and kept[-1].more:
-                kept.extend(map(self._recv, (NOBLOCK,), (False,)))
+            self._complete(kept)
             raise
+
+    def _complete(self, kept: list[zmq.Frame]) -> None:
+        """Take the rest of a message that was interrupted; pyzmq may have lost a frame of it."""
+        if not kept:
+            self._drop_rest()
+        while kept and kept[-1].more:
+            if not self._get(RCVMORE):  # its last frame
+                kept.clear()
+                return
+            kept.extend(map(self._recv, (NOBLOCK,), (False,)))
 
     def _settle(self) -> None:
         if self._turn_in < 0:
@@ -310,8 +347,12 @@ class Channel:
             return SocketClosed(f"{self} was closed")
         if error.errno == zmq.EHOSTUNREACH:
             return PeerUnreachable(f"no connected peer of {self} has that identity")
-        cause = WRONG_STATE.get(self.kind) if error.errno == zmq.EFSM else None
-        return AgentZeroSocketError(f"cannot {doing} {self}: {cause or error.strerror}")
+        cause = error.strerror
+        if error.errno == zmq.EFSM:
+            cause = WRONG_STATE.get(self.kind, cause)
+        elif error.errno == zmq.ENOTSUP and doing in ONE_WAY:
+            cause = f"a {self.kind.name} socket {ONE_WAY[doing]}"
+        return AgentZeroSocketError(f"cannot {doing} {self}: {cause}")
 
     @contextmanager
     def using(self) -> Iterator[Any]:
@@ -326,6 +367,18 @@ class Channel:
                     self._pass_on()
                 if self.when_used is not None:
                     self.when_used(self)
+
+    def tend(self) -> None:
+        """Let libzmq do what it was told to: it does so while somebody works on the socket."""
+        with self.using():
+            if self.is_ours:
+                self._events()
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether messages go by verbs alone; else it may be in use by hand at this very moment."""
+        moved = self.sent or self.received or self.timeouts or self.requests or self._attending
+        return bool(moved) and not getattr(self.socket, "by_hand", True)
 
     # Waiting
 
@@ -450,11 +503,17 @@ class Channel:
                     self.socket.unbind(endpoint.address)
 
     def _release(self) -> None:
+        self._unwatch()
         if not self.socket.closed:  # or the numbers may be another's by now
             for fd in self.fds:
                 if self.forget is not None:
                     self.forget(fd)
             self.socket.close()
+
+    def _unwatch(self) -> None:
+        # Before the socket: a monitor that goes first blocks libzmq.
+        if self.monitor is not None:
+            self.monitor.close(self.socket)
 
     def inherit(self, lock: Lock) -> None:
         """Refuse all work in a forked process, where the parent's socket does not work."""
@@ -463,6 +522,8 @@ class Channel:
         self._send = self._recv = self._get = refuse
         self._waiters.clear()
         self._attending.clear()
+        if self.monitor is not None:
+            self.monitor.inherit(lock)
 
     @property
     def released(self) -> bool:
@@ -475,6 +536,7 @@ class Channel:
             self.closed = True
             self._send = self._recv = self._get = end_thread
             self._waiters.clear()
+            self._unwatch()
             self.socket.close()
 
     # Counters

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from functools import partial
+from inspect import iscoroutinefunction
 from types import ModuleType, TracebackType
 from typing import Any, Literal, TypeVar, overload
 
@@ -18,7 +19,7 @@ from agentzero.books import DEFAULT_POLLING_TIMEOUT, DEFAULT_TIMEOUT_IN_SECONDS,
 from agentzero.channel import POLLIN, POLLOUT, Channel
 from agentzero.deadline import Deadline, checked_timeout
 from agentzero.errors import DeserializationError, SocketTimeout
-from agentzero.events import Envelope, Event
+from agentzero.events import ConnectionEvent, Envelope, Event
 from agentzero.loans import Loan
 from agentzero.log import ZMQPubHandler
 from agentzero.messages import (
@@ -43,6 +44,7 @@ from agentzero.steps import (
     timed_out,
     until,
 )
+from agentzero.subscribers import NEWS
 from agentzero.tracking import Tracker
 
 __all__ = [
@@ -701,7 +703,7 @@ class SocketManager(BaseManager[Backend]):
         Args:
             name: an XPUB.
             topic: what will be published; subscriptions to any beginning of it count.
-            count: how many subscriptions there are to be.
+            count: how many subscriptions there are to be; who subscribes twice counts twice.
             timeout: seconds in all.
 
         Raises:
@@ -724,8 +726,43 @@ class SocketManager(BaseManager[Backend]):
             self._deadline(timeout),
         )
         attempt = partial(channel.try_count, wanted, count)
-        if attempt() is None and not self._until(channel, attempt, POLLIN, deadline, LONGEST_NAP):
+        if attempt() is None and not self._until(channel, attempt, NEWS, deadline, LONGEST_NAP):
             raise timed_out(channel.too_few(wanted, count), channel, deadline)
+
+    def connection_events(
+        self,
+        name: str,
+        keep_polling: Callable[[], object] | None = None,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+    ) -> Generator[ConnectionEvent, None, None]:
+        """Iterate over what happened to the connections of a socket, and over what happens.
+
+        The newest 1,000 events since it was first bound or connected come first. Of inproc, nothing
+        is told. Closing the socket ends it.
+
+        Args:
+            name: the socket.
+            keep_polling: asked before each event, and at least every `polling_timeout`; it ends
+                the loop when it returns something false.
+            timeout: seconds without an event after which the loop ends; None goes on for ever.
+            polling_timeout: milliseconds of the longest single wait.
+
+        Raises:
+            SocketNotFound, ManagerClosed: there is no socket of that name.
+            AgentZeroSocketError: no more sockets or threads can be made, to watch with.
+
+        >>> with SocketManager() as sockets:
+        ...     _ = sockets.ensure_and_bind("in", zmq.PULL, "tcp://127.0.0.1:*")
+        ...     [address] = sockets.endpoints("in")
+        ...     _ = sockets.ensure_and_connect("out", zmq.PUSH, address)
+        ...     for event in sockets.connection_events("out"):
+        ...         print(event.kind, event.endpoint == address)
+        ...         break
+        connected True
+        """
+        steps = self._happenings(name, keep_polling, timeout, polling_timeout)
+        return drive_each(self.backend, steps)
 
     # Asking and answering
 
@@ -796,7 +833,7 @@ class SocketManager(BaseManager[Backend]):
 
         Ctrl-C or a cancellation ends it, also in the handler: the request is answered with that,
         and the socket can be used again. An answer to a peer that has gone, or has had no room for
-        it for the manager's `timeout`, is dropped and counted.
+        it for the manager's `timeout` or for `polling_timeout`, is dropped and counted.
 
         Any number of tasks may serve one ROUTER, and one at a time a REP.
 
@@ -827,6 +864,10 @@ class SocketManager(BaseManager[Backend]):
           ...
         agentzero.errors.RemoteError: the other side of socket 'client' ... raised TypeError: ...
         """
+        if iscoroutinefunction(handler):
+            raise TypeError(
+                f"AsyncSocketManager serves with coroutine functions, as {handler!r} is"
+            )
         steps = self._serve(name, handler, keep_polling, timeout, polling_timeout, type, on_error)
         with closing(drive_each(self.backend, steps)) as questions:
             for question in questions:

@@ -19,7 +19,7 @@ def checked_timeout(timeout: float, what: str = "timeout") -> float:
     1.5
     """
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
-        raise TypeError(f"{what} must be a number or None, not {timeout!r}")
+        raise TypeError(f"{what} must be a number (math.inf waits for ever), not {timeout!r}")
     if not timeout >= 0:
         raise ValueError(f"{what} must be 0 or more (math.inf waits for ever), not {timeout!r}")
     return timeout

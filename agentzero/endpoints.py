@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 import zmq
 
@@ -11,9 +13,13 @@ from agentzero.channel import Channel
 from agentzero.errors import SocketBindError, SocketClosed, SocketConnectError
 from agentzero.util import fix_zeromq_tcp_address
 
-__all__ = ["Endpoint", "attach", "attached", "checked", "detach", "resolved"]
+__all__ = ["Endpoint", "attach", "attached", "checked", "detach", "redial", "resolved"]
 
 TCP = re.compile(r"tcp://(?P<host>.+):(?P<port>\*|\d+)", re.DOTALL)
+
+# Over all others libzmq would send in plain, without a word. Over inproc it does as well, but that
+# does not leave the process.
+PROTECTED = ("tcp", "ipc", "tipc", "inproc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +101,26 @@ def attach(channel: Channel, endpoint: Endpoint) -> Endpoint:
         SocketClosed: the socket is closed.
     """
     try:
-        with channel.using() as socket:
-            socket.set(zmq.IPV6, endpoint.address.startswith("tcp://["))
+        _check_protected(channel, endpoint)
+        with channel.using() as socket, channel.unheard():
             if endpoint.bound:
+                socket.set(zmq.IPV6, endpoint.address.startswith("tcp://["))
                 socket.bind(endpoint.address)
                 actual = socket.get(zmq.LAST_ENDPOINT).decode()
                 endpoint = replace(endpoint, address=actual)
             else:
-                socket.connect(endpoint.address)
+                _connect(socket, endpoint)
             channel.endpoints.append(endpoint)
             return endpoint
     except (zmq.ZMQError, ValueError) as error:
         doing = "bind" if endpoint.bound else "connect"
         raise _failed(doing, channel, endpoint.given, error) from error
+
+
+def _check_protected(channel: Channel, endpoint: Endpoint) -> None:
+    transport = endpoint.address.partition("://")[0]
+    if channel.curve is not None and transport not in PROTECTED:
+        raise ValueError(f"CURVE does not protect {transport}, and the socket was given keys")
 
 
 def detach(channel: Channel, address: str | None, *, bound: bool) -> None:
@@ -125,14 +138,35 @@ def detach(channel: Channel, address: str | None, *, bound: bool) -> None:
             # Connected twice, ZeroMQ lets go of both at once.
             for gone in {endpoint.address for endpoint in leaving}:
                 (socket.unbind if bound else socket.disconnect)(gone)
+                channel.forget_connections([gone])
             channel.endpoints[:] = [kept for kept in channel.endpoints if kept not in leaving]
     except (zmq.ZMQError, ValueError) as error:
         raise _failed("unbind" if bound else "disconnect", channel, address, error) from error
 
 
+def redial(channel: Channel, address: str) -> bool:
+    """Make a connection anew that libzmq has given up; return False where that is not for now."""
+    with suppress(SocketClosed, zmq.ZMQError), channel.using() as socket:
+        wanted = [e for e in channel.endpoints if e.address == address and not e.bound]
+        if wanted and not channel.is_ours:
+            return False
+        if wanted and socket.get(zmq.RECONNECT_IVL) >= 0:
+            with suppress(zmq.ZMQError):  # libzmq knows it no more
+                socket.disconnect(address)
+            for endpoint in wanted:
+                _connect(socket, endpoint)
+    return True
+
+
+def _connect(socket: Any, endpoint: Endpoint) -> None:
+    socket.set(zmq.IPV6, endpoint.address.startswith("tcp://["))
+    socket.connect(endpoint.address)
+
+
 def _failed(doing: str, socket: object, address: str | None, error: Exception) -> Exception:
     if isinstance(error, zmq.ZMQError) and Channel.gone(error):
         return SocketClosed(f"{socket} was closed")
-    cause = error.strerror if isinstance(error, OSError | zmq.ZMQError) else error
+    # Not its own text, where pyzmq repeats the address.
+    cause = zmq.strerror(error.errno or 0) if isinstance(error, zmq.ZMQError) else error
     error_class = SocketBindError if doing.endswith("bind") else SocketConnectError
     return error_class(f"cannot {doing} {socket}, address {address!r}: {cause}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-__all__ = ["Envelope", "Event", "Identity", "SocketStats"]
+__all__ = ["ConnectionEvent", "Envelope", "Event", "Identity", "SocketStats"]
 
 
 class Event(NamedTuple):
@@ -57,6 +57,24 @@ class Envelope(NamedTuple):
 
     identity: Identity
     data: Any
+
+
+class ConnectionEvent(NamedTuple):
+    """Something that happened to a connection of a socket.
+
+    Attributes:
+        kind: "connected" (and ready for messages), "disconnected", "refused" (nobody listens
+            there, or it cannot be reached; it is tried again) or "handshake failed".
+        endpoint: the address that the socket is connected or bound to.
+        reason: why, as far as that is known, else "".
+
+    >>> ConnectionEvent("refused", "tcp://127.0.0.1:6000").kind
+    'refused'
+    """
+
+    kind: str
+    endpoint: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

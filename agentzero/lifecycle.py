@@ -82,14 +82,15 @@ def dispose(
     context: zmq.Context[Any] | None,
     linger: float,
     detach: Start,
-    poll_no_more: Callable[[], object],
+    *leave: Callable[[], object],
 ) -> None:
     """Close what a manager that was dropped left behind; nothing in here waits."""
     if os.getpid() != owner:
         return
     for channel in list(channels.values()):
         channel.close()
-    poll_no_more()
+    for each in leave:
+        each()
     if context is not None:
         end_context(context, linger, detach)
 

@@ -165,6 +165,8 @@ def reply(channel: Channel, message: Message, wanted: Any) -> Any:
         RemoteError: it says that the other side's handler raised.
         DeserializationError: as for `unpack`.
     """
+    if isinstance(message, list) and channel.kind == zmq.DEALER:
+        raise _wrong_count(channel, message, "id, empty frame and payload were")
     data = unpack(channel, message, None)
     if isinstance(data, dict) and data.keys() == {FAILURE} and isinstance(data[FAILURE], dict):
         raise _remote_error(channel, data[FAILURE])

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from agentzero.backends.base import AsyncBackend, Backend, Wakeable
-from agentzero.channel import POLLIN, Channel, Message
+from agentzero.channel import POLLIN, POLLOUT, Channel, Message
 from agentzero.deadline import Deadline
 from agentzero.errors import SocketClosed, SocketTimeout
 from agentzero.loans import Loan
@@ -31,6 +31,7 @@ __all__ = [
     "kept",
     "poll",
     "repeat",
+    "sent",
     "timed_out",
     "until",
     "until_returned",
@@ -103,10 +104,30 @@ def until(
         channel.disarm(waiter)
 
 
+def sent(
+    waiter: Wakeable,
+    channel: Channel,
+    attempt: Callable[[], bool | None],
+    deadline: Deadline,
+    longest: float,
+) -> Steps[None]:
+    """Repeat an attempt to send until there is room.
+
+    Raises:
+        SocketTimeout: there was none in time.
+        SocketClosed: the socket was closed meanwhile.
+    """
+    # Tried without asking first: on a REQ that is not to send, only the attempt says so.
+    if attempt() is None and not (
+        yield from until(waiter, channel, attempt, POLLOUT, deadline, longest)
+    ):
+        raise timed_out(NO_ROOM, channel, deadline)
+
+
 def timed_out(tried: str, channel: Channel, deadline: Deadline) -> SocketTimeout:
     """Count and explain that the time was over; `tried` is what was in vain, as in NO_ROOM."""
     channel.count("timeouts")
-    return SocketTimeout(f"{tried} {channel} in {deadline.timeout:g} s")
+    return SocketTimeout(f"{tried} {channel} in {deadline.timeout:g} s{channel.told()}")
 
 
 def repeat(
@@ -217,7 +238,7 @@ def kept(channel: Channel, deadline: Deadline) -> SocketTimeout:
     channel.count("timeouts")
     return SocketTimeout(
         f"{channel} has not sent the message whole in {deadline.timeout:g} s, "
-        "or who received it in this process still holds it"
+        f"or who received it in this process still holds it{channel.told()}"
     )
 
 

@@ -10,7 +10,13 @@ import zmq
 
 from agentzero.channel import POLLIN, Channel, Message, as_bytes
 
-__all__ = ["XpubChannel"]
+__all__ = ["NEWS", "XpubChannel"]
+
+# What whoever counts waits for: messages that ZeroMQ has, and not those that were only counted.
+NEWS = 1 << 8
+
+# How many are kept for whoever asks for messages, should nobody ever do.
+UNREAD = 10_000
 
 
 class XpubChannel(Channel):
@@ -22,7 +28,7 @@ class XpubChannel(Channel):
         super().__init__(*args)
         self._subscribed: Counter[bytes] = Counter()
         # Received for the account, and still to be received by whoever asks for messages.
-        self._unread: deque[Message] = deque()
+        self._unread: deque[Message] = deque(maxlen=UNREAD)
 
     def try_recv(self, read: Callable[[zmq.Frame], Any] = as_bytes) -> Any:
         """Take a message, the oldest that was only counted so far."""
@@ -39,22 +45,29 @@ class XpubChannel(Channel):
     def _take(self) -> Message | None:
         message = super().try_recv()
         if isinstance(message, bytes) and message[:1] in (b"\0", b"\1"):
-            self._subscribed[message[1:]] += 1 if message[0] else -1
+            self._account(message[1:], 1 if message[0] else -1)
         return message
 
+    def _account(self, topic: bytes, change: int) -> None:
+        # Anybody may cancel what he never subscribed to.
+        self._subscribed[topic] = max(0, self._subscribed[topic] + change)
+        if not self._subscribed[topic]:
+            del self._subscribed[topic]
+        for waiter in self._waiters:
+            waiter.wake()
+
     def _events(self) -> int:
-        return super()._events() | (POLLIN if self._unread else 0)
+        events = super()._events()
+        return events | (NEWS if events & POLLIN else 0) | (POLLIN if self._unread else 0)
 
     def try_count(self, topic: bytes, count: int) -> bool | None:
         """Return True where so many subscriptions cover `topic`, or None for "not yet"."""
         with self.lock:
-            while self.subscriptions(topic) < count:
-                message = self._take()
-                if message is None:
-                    return None
+            self._quiet = False  # whatever was not there a moment ago
+            while (message := self._take()) is not None:  # the last may be that somebody has gone
                 self._unread.append(message)
                 self._tell()
-            return True
+            return self.subscriptions(topic) >= count or None
 
     def _tell(self) -> None:
         if self._waiters:

@@ -20,8 +20,9 @@ import pytest
 import zmq
 from anyio.from_thread import start_blocking_portal
 
-from agentzero import AsyncSocketManager, SocketManager
+from agentzero import AsyncSocketManager, SocketManager, steps
 from tests.environments import environment as environment
+from tests.questions import Patient
 
 # How long anything may take that is sure to come, in seconds: far more than any machine needs.
 PATIENCE = 20.0
@@ -154,6 +155,9 @@ class Blocking:
 
     def subscribe(self, *args: Any, **options: Any) -> Iterator[Any]:
         return _iterate(self._manager.subscribe(*args, **options), self._run)
+
+    def connection_events(self, *args: Any, **options: Any) -> Iterator[Any]:
+        return _iterate(self._manager.connection_events(*args, **options), self._run)
 
     def __enter__(self) -> Blocking:
         return self
@@ -343,6 +347,40 @@ def _eventually(backend: Tasks, condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < end, "it never came true"
         backend.pause(0.002)
+
+
+@pytest.fixture
+def bare(peer: Callable[..., Any], eventually: Callable[..., None]) -> Callable[..., Any]:
+    """Make a socket of bare pyzmq that no greenlet blocks on."""
+    return lambda *args, **options: Patient(peer(*args, **options), eventually)
+
+
+@pytest.fixture
+def router(bare: Callable[..., Any]) -> Any:
+    """A bare ROUTER that answers when a test says so."""
+    return bare(zmq.ROUTER, bind=TCP)
+
+
+@pytest.fixture
+def serving(
+    sockets: SocketManager, spawn: Callable[..., Task], waiting: Callable[..., None]
+) -> Callable[..., tuple[str, Task]]:
+    """Have a socket named "server" served by a task; return its address and the task."""
+
+    def start(kind: int, handler: Callable[[Any], Any], **options: Any) -> tuple[str, Task]:
+        sockets.ensure_and_bind("server", kind, TCP)
+        task = spawn(sockets.serve, "server", handler, **options)
+        waiting(sockets, "server")
+        return sockets.endpoints("server")[0], task
+
+    return start
+
+
+@pytest.fixture
+def without_naps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing but a wake-up ends a wait in the time of a test."""
+    for name in ("FIRST_NAP", "LONGEST_NAP", "BLIND_NAP"):
+        monkeypatch.setattr(steps, name, 1800.0)
 
 
 @pytest.fixture

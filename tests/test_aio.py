@@ -28,6 +28,8 @@ LOOPS = ["asyncio", "uvloop"]
 
 NAMES = [name for name in dir(SocketManager) if not name.startswith("_")]
 
+ITERATORS = ("subscribe", "connection_events")
+
 # What either manager defines for itself, rather than in the base that they share.
 VERBS = [name for name in NAMES if name in vars(SocketManager)]
 
@@ -99,7 +101,7 @@ def test_both_managers_have_the_same_names() -> None:
 def test_both_managers_have_the_same_parameters_and_words(name: str) -> None:
     ours, theirs = getattr(AsyncSocketManager, name), getattr(SocketManager, name)
     assert shape(ours) == shape(theirs)
-    assert inspect.iscoroutinefunction(ours) is (name in VERBS and name != "subscribe")
+    assert inspect.iscoroutinefunction(ours) is (name in VERBS and name not in ITERATORS)
 
 
 @looped

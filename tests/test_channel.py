@@ -7,6 +7,7 @@ import threading
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -292,6 +293,16 @@ def test_errors_of_libzmq_are_told_in_the_librarys_own_words(context: zmq.Contex
     assert isinstance(caught.value.__cause__, zmq.ZMQError)
 
 
+@pytest.mark.parametrize(
+    ("kind", "does"), [(zmq.PUSH, "only sends"), (zmq.SUB, "only receives")], ids=str
+)
+def test_a_socket_of_one_way_says_which(context: zmq.Context[Any], kind: int, does: str) -> None:
+    channel = Pair(context, kind, zmq.PULL if kind == zmq.PUSH else zmq.PUB).channel
+    attempt = channel.try_recv if kind == zmq.PUSH else partial(channel.try_send, b"1")
+    with pytest.raises(AgentZeroSocketError, match=f"a {zmq.SocketType(kind).name} socket {does}"):
+        attempt()
+
+
 def test_a_subscription_is_made_although_a_turn_is_due() -> None:
     """An XSUB subscribes by a message, which is none that could be left for later."""
     with (
@@ -322,3 +333,32 @@ def test_threads_that_cannot_wait_do_not_take_each_others_turns() -> None:
         for thread in threads:
             thread.join()
     assert sent == [True] * 8000
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_a_frame_that_pyzmq_lost_to_ctrl_c_spoils_one_message_at_the_most(
+    context: zmq.Context[Any], lost: int
+) -> None:
+    """A signal handler that raises within pyzmq's own receive takes the frame along."""
+    pair = Pair(context, zmq.DEALER, zmq.DEALER)
+    pair.peer.send_multipart([b"1", b"", b"one"])
+    pair.peer.send_multipart([b"2", b"", b"two"])
+    pair.arrives(b"end")
+    recv, taken = pair.channel._recv, []
+
+    def interrupted(*args: Any) -> Any:
+        taken.append(recv(*args))
+        if len(taken) == lost + 1:
+            raise KeyboardInterrupt
+        return taken[-1]
+
+    pair.channel.receive_with(interrupted, pair.channel._get)
+    received: list[list[bytes]] = []
+    kept: list[zmq.Frame] = []
+    with pytest.raises(KeyboardInterrupt):
+        any(pair.channel.try_recv_into(kept) for _ in iter(int, 1))
+    while received[-1:] != [[b"end"]]:
+        if pair.channel.try_recv_into(kept):
+            received.append([frame.bytes for frame in kept])
+            kept.clear()
+    assert received[-2:] == [[b"2", b"", b"two"], [b"end"]]

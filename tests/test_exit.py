@@ -91,7 +91,7 @@ def pull() -> Iterator[zmq.Socket[bytes]]:
 
 def bound(sink: zmq.Socket[bytes]) -> str:
     sink.bind("tcp://127.0.0.1:*")
-    return sink.get(zmq.LAST_ENDPOINT).decode()
+    return sink.get_string(zmq.LAST_ENDPOINT)
 
 
 def takes_all(sink: zmq.Socket[bytes]) -> bool:
@@ -218,15 +218,24 @@ WAITING = {
     "subscribe": "list(sockets.subscribe('sub'))",
     "engage": "sockets.engage(math.inf)",
     "wait_until_ready": "sockets.wait_until_ready('in', zmq.POLLIN, math.inf)",
+    "serve": "sockets.serve('server', str)",
+    "request": "sockets.request('client', 1, math.inf)",
+    "wait_for_subscribers": "sockets.wait_for_subscribers('news', timeout=math.inf)",
 }
 
-# The main thread waits as well: the others are at it by then.
-LEFT_WAITING = """
+IDLE = """
 sockets = opened()
 sockets.ensure_and_bind("in", zmq.PULL, "tcp://127.0.0.1:*", zmq.POLLIN)
 sockets.ensure_and_bind("full", zmq.PUSH, "tcp://127.0.0.1:*")
 sockets.ensure_and_bind("sub", zmq.SUB, "tcp://127.0.0.1:*")
+sockets.ensure_and_bind("news", zmq.XPUB, "tcp://127.0.0.1:*")
+sockets.ensure_and_bind("server", zmq.REP, "tcp://127.0.0.1:*")
+sockets.ensure_and_bind("silent", zmq.ROUTER, "tcp://127.0.0.1:*")
+sockets.ensure_and_connect("client", zmq.REQ, sockets.endpoints("silent")[0])
+"""
 
+# The main thread waits as well: the others are at it by then.
+LEFT_WAITING = """
 def wait():
     {use}
 
@@ -243,7 +252,7 @@ STARTS = {
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("use", WAITING)
 def test_those_who_still_wait_do_not_keep_the_process(use: str, backend: str) -> None:
-    program = PRELUDE + LEFT_WAITING.format(use=WAITING[use], start=STARTS[backend])
+    program = PRELUDE + IDLE + LEFT_WAITING.format(use=WAITING[use], start=STARTS[backend])
     assert said(run("-c", program, "", backend, "30", within=SLACK)) == QUIETLY
 
 
@@ -268,14 +277,6 @@ def test_a_subscription_half_read_does_not_keep_the_process(end: str, backend: s
     assert said(ended) == QUIETLY
 
 
-INTERRUPTED = """
-sockets = opened()
-sockets.ensure_and_bind("in", zmq.PULL, "tcp://127.0.0.1:*", zmq.POLLIN)
-sockets.ensure_and_bind("full", zmq.PUSH, "tcp://127.0.0.1:*")
-sockets.ensure_and_bind("sub", zmq.SUB, "tcp://127.0.0.1:*")
-{use}
-"""
-
 # A thread that the exit does not wait for tells when to press Ctrl-C.
 TELLS_SOON = """
 teller = threading.Timer(0.3, print, ["{}"])
@@ -287,7 +288,7 @@ teller.start()
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("use", WAITING)
 def test_ctrl_c_ends_a_wait_and_the_process(use: str, backend: str) -> None:
-    program = PRELUDE + TELLS_SOON.format("waiting") + INTERRUPTED.format(use=WAITING[use])
+    program = PRELUDE + TELLS_SOON.format("waiting") + IDLE + WAITING[use]
     with running("-c", program, "", backend, "30") as process:
         assert process.line() == "waiting"
         process.interrupt()

@@ -97,6 +97,30 @@ def test_a_patched_process_has_native_locks_all_the_same() -> None:
     assert (ended.code, ended.out, ended.err) == (0, "_thread\n", "")
 
 
+TASKS_WHERE_PATCHED = """
+from gevent import monkey
+monkey.patch_all()
+import asyncio, zmq
+from agentzero import AsyncSocketManager
+
+async def main():
+    async with AsyncSocketManager(linger=0) as sockets:
+        sockets.ensure_and_bind("in", zmq.PULL, "tcp://127.0.0.1:*")
+        sockets.ensure_and_connect("out", zmq.PUSH, sockets.endpoints("in")[0])
+        await sockets.send("out", 1)
+        assert await sockets.recv("in", timeout=20) == 1
+        async for event in sockets.connection_events("in"):
+            return event.kind
+
+print(asyncio.run(main()))
+"""
+
+
+def test_a_patched_process_may_have_an_event_loop_as_well() -> None:
+    ended = run("-c", TASKS_WHERE_PATCHED, within=START, measured=False)
+    assert (ended.code, ended.out, ended.err) == (0, "connected\n", "")
+
+
 THREADS_WHERE_PATCHED = """
 from gevent import monkey
 monkey.patch_all()

@@ -1,30 +1,36 @@
-"""Bad messages and bad peers over real sockets: each an error, and the next message is read."""
+"""Bad messages over real sockets: each an error, and the next message is read."""
 
 from __future__ import annotations
 
 import logging
-import random
-import socket
-import struct
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import zmq
 
-from agentzero import Envelope, Event, SocketManager
+from agentzero import SocketManager
 from agentzero.errors import DeserializationError
 from agentzero.serializers import Serializer, resolve
 from tests.processes import START, running
+from tests.strangers import (
+    GOOD,
+    GOOD_JSON,
+    GREETING,
+    HUGE,
+    LONG,
+    Peers,
+    listening,
+    long_frame,
+    reader,
+    ready,
+    stranger,
+    thrown_out,
+)
 
 Make = Callable[..., Any]
-
-GOOD = {"next": "good one"}
-LONG = 10.0
 
 BAD: dict[str, dict[str, bytes]] = {
     "json": {
@@ -124,68 +130,11 @@ WAYS: dict[str, tuple[int, list[bytes], str | None, list[int]]] = {
     "recv_from through a delimiter": (zmq.ROUTER, [b"id", b""], None, [2, 4, 1000]),
 }
 
-PEERS = {
-    zmq.PULL: zmq.PUSH,
-    zmq.PUSH: zmq.PULL,
-    zmq.SUB: zmq.XPUB,
-    zmq.XSUB: zmq.XPUB,
-    zmq.PUB: zmq.SUB,
-    zmq.XPUB: zmq.SUB,
-    zmq.REP: zmq.REQ,
-    zmq.REQ: zmq.REP,
-    zmq.ROUTER: zmq.DEALER,
-    zmq.DEALER: zmq.DEALER,
-    zmq.PAIR: zmq.PAIR,
-}
-
-
-def reader(sockets: SocketManager, verb: str) -> Callable[..., Any]:
-    """Return what calls the verb and gives the data of what it returns."""
-
-    def read(wanted: Any = None) -> Any:
-        received = getattr(sockets, verb.split()[0])("in", timeout=LONG, type=wanted)
-        return received.data if isinstance(received, Event | Envelope) else received
-
-    return read
-
-
-def listening(sockets: SocketManager, kind: int, **options: Any) -> str:
-    """Bind the socket "in" to a port of the loopback; return its address."""
-    sockets.create("in", kind, **options)
-    if kind == zmq.SUB:
-        sockets.set_topic("in", "")
-    return sockets.bind_to_random_port("in", zmq.POLLIN, "tcp://127.0.0.1")[1]
-
-
-class Peers:
-    """Bare pyzmq sockets, kept until the test is over."""
-
-    def __init__(self) -> None:
-        self.context: zmq.Context[Any] = zmq.Context()
-        self.sockets: list[zmq.Socket[bytes]] = []
-
-    def connect(self, kind: int, address: str) -> zmq.Socket[bytes]:
-        """Return a connected socket."""
-        peer: zmq.Socket[bytes] = self.context.socket(kind)
-        self.sockets.append(peer)
-        peer.sndtimeo = peer.rcvtimeo = int(LONG * 1000)
-        peer.connect(address)
-        return peer
-
-    def connect_to(self, sockets: SocketManager) -> zmq.Socket[bytes]:
-        """Return a peer of the socket "in"; a publisher knows already that somebody listens."""
-        kind = zmq.SocketType(sockets.get_by_name("in").type)
-        peer = self.connect(PEERS[kind], sockets.endpoints("in")[0])
-        while kind in (zmq.SUB, zmq.XSUB) and not peer.poll(10):
-            sockets.engage(0)  # a bound subscriber greets who has come when it is used
-        return peer
-
 
 @pytest.fixture
 def peers() -> Iterator[Peers]:
-    peers = Peers()
-    yield peers
-    peers.context.destroy(linger=0)
+    with Peers() as peers:
+        yield peers
 
 
 @pytest.fixture
@@ -337,153 +286,6 @@ def test_a_log_line_about_a_bad_message_is_no_longer_than_a_person_reads(
     assert max(len(record.getMessage()) for record in caplog.records) < 2000
 
 
-# Peers that speak no ZMTP, or only half of it
-
-GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
-HUGE = 2**62
-
-
-def long_frame(flags: int, size: int) -> bytes:
-    return struct.pack(">BQ", flags, size)
-
-
-def ready(kind: int) -> bytes:
-    """The handshake of a peer of that type."""
-    name = zmq.SocketType(kind).name.encode()
-    body = b"\x05READY\x0bSocket-Type" + struct.pack(">I", len(name)) + name
-    return b"\x04" + bytes([len(body)]) + body
-
-
-def noise(size: int, seed: int) -> bytes:
-    return random.Random(seed).randbytes(size)
-
-
-def garbage(kind: int) -> dict[str, bytes]:
-    """What a stranger may send to a socket of that type."""
-    shaken = GREETING + ready(PEERS[kind])
-    return {
-        "nothing": b"",
-        "a web browser": b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        "noise": noise(10_000, 1),
-        "zeros": bytes(10_000),
-        "all bits": b"\xff" * 10_000,
-        "half a greeting": GREETING[:10],
-        "most of a greeting": GREETING[:-1],
-        "a greeting of version 1": b"\x01\x00",
-        "a greeting of version 2": b"\xff" + bytes(8) + b"\x7f\x01\x05\x00\x00" + noise(100, 2),
-        "an unknown mechanism": GREETING.replace(b"NULL", b"EVIL"),
-        "a greeting, then nothing": GREETING,
-        "a greeting, then noise": GREETING + noise(10_000, 3),
-        "a greeting, then a huge command": GREETING + long_frame(6, HUGE),
-        "a greeting, then a huge message": GREETING + long_frame(2, HUGE),
-        "a negative length": GREETING + long_frame(6, 2**64 - 1),
-        "a type that does not exist": GREETING + ready(PEERS[kind]).replace(b"\x0b", b"\x0c"),
-        "a handshake, then a huge message": shaken + long_frame(2, HUGE),
-        "a handshake, then the longest message": shaken + long_frame(2, 2**63 - 1),
-        "a handshake, then a negative length": shaken + long_frame(2, 2**64 - 1),
-        "a handshake, then a huge command": shaken + long_frame(6, HUGE),
-        "a handshake, then noise": shaken + b"\x80" + noise(10_000, 4),
-    }
-
-
-def stranger(address: str, said: bytes) -> socket.socket:
-    """Connect with plain TCP and say something."""
-    host, port = address.removeprefix("tcp://").split(":")
-    connection = socket.create_connection((host, int(port)), LONG)
-    with suppress(ConnectionError):  # thrown out already
-        connection.sendall(said)
-    return connection
-
-
-def newcomer(sockets: SocketManager, kind: int, peers: Peers) -> zmq.Socket[bytes]:
-    """Return a peer of the socket "in", to which strangers were connected just before.
-
-    libzmq turns away whoever comes to a PAIR that has not noticed yet that its last peer is gone.
-    """
-    peer = peers.connect_to(sockets)
-    while kind == zmq.PAIR and not (sockets.send_safe("in", 1, timeout=1) and peer.poll(1000)):
-        peer.close(0)
-        peer = peers.connect_to(sockets)
-    return peer
-
-
-def exchange(sockets: SocketManager, kind: int, peer: zmq.Socket[bytes]) -> None:
-    """Assert that a message goes each way that the socket has."""
-    if kind in (zmq.PUB, zmq.XPUB):
-        until_it_comes(lambda: sockets.publish("in", "top", GOOD), peer)
-    elif kind in (zmq.PUSH, zmq.REQ):
-        sockets.send("in", GOOD)
-        assert b"good one" in peer.recv()
-    else:
-        peer.send_multipart([b"top", GOOD_JSON] if kind in (zmq.SUB, zmq.XSUB) else [GOOD_JSON])
-        verb = {zmq.SUB: "recv_event", zmq.XSUB: "recv_event", zmq.ROUTER: "recv_from"}
-        assert first_good(reader(sockets, verb.get(zmq.SocketType(kind), "recv"))) == GOOD
-
-
-def first_good(read: Callable[[], Any]) -> Any:
-    """Read on after what strangers sent, where that was a message."""
-    while True:
-        with suppress(DeserializationError):
-            return read()
-
-
-GOOD_JSON = b'{"next": "good one"}'
-
-
-def until_it_comes(publish: Callable[[], object], peer: zmq.Socket[bytes]) -> None:
-    """Publish until the subscription has arrived and with it the event."""
-    until = time.monotonic() + LONG
-    while not peer.poll(20):
-        assert time.monotonic() < until
-        publish()
-    assert peer.recv_multipart() == [b"top", b'{"next":"good one"}']
-
-
-def thrown_out(connection: socket.socket) -> bool:
-    """Wait until the other side has ended the connection."""
-    connection.settimeout(LONG)
-    try:
-        with suppress(ConnectionError):
-            while connection.recv(4096):
-                pass
-    except TimeoutError:
-        return False
-    return True
-
-
-@pytest.mark.parametrize("kind", PEERS, ids=lambda kind: kind.name)
-def test_strangers_do_not_keep_a_socket_from_serving(
-    kind: zmq.SocketType, manager: Make, peers: Peers
-) -> None:
-    with manager(timeout=LONG) as sockets:
-        where = listening(sockets, kind)
-        if kind == zmq.XSUB:
-            sockets.recv_event_safe("in", "top", timeout=0)
-        for said in garbage(kind).values():
-            with stranger(where, said) as connection:
-                with suppress(OSError):  # thrown out already
-                    connection.shutdown(socket.SHUT_WR)
-                assert thrown_out(connection)
-        with stranger(where, GREETING[:10]), stranger(where, GREETING), stranger(where, b""):
-            peer = newcomer(sockets, kind, peers)
-            if kind in (zmq.PUB, zmq.XPUB):
-                peer.setsockopt(zmq.SUBSCRIBE, b"")
-            exchange(sockets, kind, peer)
-
-
-@pytest.mark.parametrize("kind", [zmq.PULL, zmq.SUB, zmq.ROUTER], ids=lambda kind: kind.name)
-def test_strangers_who_come_while_messages_flow_spoil_none_of_them(
-    kind: zmq.SocketType, manager: Make, peers: Peers
-) -> None:
-    with manager(timeout=LONG) as sockets:
-        where = listening(sockets, kind)
-        peer = peers.connect_to(sockets)
-        for seed in range(60):
-            said = (GREETING + ready(PEERS[kind]))[: seed * 2] + noise(200, seed)
-            with stranger(where, said):
-                exchange(sockets, kind, peer)
-
-
 # Sizes
 
 
@@ -524,7 +326,7 @@ def test_a_size_that_is_merely_claimed_is_enough_to_be_dropped(
 # The process that receives: many claims, then one good message. Its memory must not follow claims.
 CLAIMED = """
 import resource, sys, zmq
-from agentzero import Envelope, Event, SocketManager
+from agentzero import SocketManager
 from agentzero.errors import DeserializationError
 
 codec, space = sys.argv[1], int(sys.argv[2])

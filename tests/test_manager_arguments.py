@@ -165,8 +165,10 @@ def test_what_takes_errors_can_be_called(sockets: SocketManager) -> None:
 
 def test_an_option_that_does_not_exist_names_the_socket(sockets: SocketManager) -> None:
     sockets.create("jobs", zmq.PULL)
-    with pytest.raises(AgentZeroSocketError, match="'jobs'"):
+    with pytest.raises(AgentZeroSocketError, match="option 9999 to 1 on socket 'jobs'"):
         sockets.set_socket_option("jobs", 9999, 1)
+    with pytest.raises(AgentZeroSocketError, match="option RCVHWM to -5 on socket 'jobs'"):
+        sockets.set_socket_option("jobs", zmq.RCVHWM, -5)
 
 
 @pytest.mark.parametrize("value", ["many", None, 1.5, 2**40])

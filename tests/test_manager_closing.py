@@ -32,6 +32,16 @@ WAITS: dict[str, Callable[[SocketManager], object]] = {
     "send_to": lambda sockets: sockets.send_to("out", b"1", 1),
     "publish": lambda sockets: sockets.publish("out", "topic", 1),
     "publish_safe": lambda sockets: sockets.publish_safe("out", "topic", 1),
+    "request of a REQ": lambda sockets: sockets.request("req", 1),
+    "request of a DEALER": lambda sockets: sockets.request("dealer", 1),
+    "wait_for_subscribers": lambda sockets: sockets.wait_for_subscribers("news"),
+}
+
+# They end where others raise SocketClosed.
+LOOPS: dict[str, Callable[[SocketManager], object]] = {
+    "subscribe": lambda sockets: list(sockets.subscribe("in")),
+    "serve on a REP": lambda sockets: sockets.serve("rep", len),
+    "serve on a ROUTER": lambda sockets: sockets.serve("router", len),
 }
 
 OTHERS: dict[str, Callable[[SocketManager], object]] = {
@@ -50,12 +60,20 @@ OTHERS: dict[str, Callable[[SocketManager], object]] = {
     "set_topic": lambda sockets: sockets.set_topic("in", "a"),
     "unset_topic": lambda sockets: sockets.unset_topic("in", "a"),
     "publish_nowait": lambda sockets: sockets.publish_nowait("out", "a", 1),
-    "subscribe": lambda sockets: list(sockets.subscribe("in")),
     "stats": lambda sockets: sockets.stats("in"),
 }
 
 
-SENDING = [name for name in WAITS if name.startswith(("send", "publish"))]
+ALL = WAITS | OTHERS | LOOPS
+
+# On which sockets verbs wait: those not named here, on "in".
+WAITS_ON = {name: "out" for name in WAITS if name.startswith(("send", "publish"))} | {
+    "request of a REQ": "req",
+    "request of a DEALER": "dealer",
+    "wait_for_subscribers": "news",
+    "serve on a REP": "rep",
+    "serve on a ROUTER": "router",
+}
 
 
 @pytest.fixture
@@ -63,6 +81,9 @@ def idle(sockets: SocketManager) -> SocketManager:
     """Sockets that wait for ever: nobody sends, nobody receives."""
     sockets.ensure_and_bind("in", zmq.PULL, "tcp://127.0.0.1:*", zmq.POLLIN)
     sockets.ensure_and_bind("out", zmq.PUSH, "tcp://127.0.0.1:*")
+    for name in ("req", "dealer", "rep", "router"):
+        sockets.ensure_and_bind(name, zmq.SocketType[name.upper()], f"inproc://{name}")
+    sockets.ensure_and_bind("news", zmq.XPUB, "inproc://news")
     return sockets
 
 
@@ -70,13 +91,28 @@ def idle(sockets: SocketManager) -> SocketManager:
 def test_a_closed_socket_wakes_its_waiters(
     idle: SocketManager, spawn: Make, waiting: Make, verb: str
 ) -> None:
-    name = "out" if verb in SENDING else "in"
-    waits = [spawn(WAITS[verb], idle) for _ in range(4)]
-    waiting(idle, name, 4)
+    name = WAITS_ON.get(verb, "in")
+    # On a REQ others would wait for their turn; tests/test_manager_asking.py has that.
+    tasks = 1 if verb == "request of a REQ" else 4
+    waits = [spawn(WAITS[verb], idle) for _ in range(tasks)]
+    waiting(idle, name, tasks)
     idle.close(name)
     for task in waits:
         with pytest.raises(SocketClosed, match=f"socket '{name}' .* was closed"):
             task.result()
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("all_of_it", [False, True], ids=["socket", "manager"])
+def test_a_closed_socket_ends_the_loops_on_it(
+    idle: SocketManager, spawn: Make, waiting: Make, loop: str, all_of_it: bool
+) -> None:
+    name = WAITS_ON.get(loop, "in")
+    loops = [spawn(LOOPS[loop], idle) for _ in range(4)]
+    waiting(idle, name, 4)
+    idle.close_all() if all_of_it else idle.close(name)
+    for task in loops:
+        assert not task.result()
 
 
 @pytest.mark.parametrize("verb", WAITS)
@@ -84,13 +120,13 @@ def test_a_closed_manager_wakes_all_waiters(
     idle: SocketManager, spawn: Make, waiting: Make, verb: str
 ) -> None:
     waits = spawn(WAITS[verb], idle)
-    waiting(idle, "out" if verb in SENDING else "in")
+    waiting(idle, WAITS_ON.get(verb, "in"))
     idle.close_all()
     with pytest.raises(SocketClosed, match="was closed"):
         waits.result()
 
 
-@pytest.mark.parametrize("verb", (WAITS | OTHERS).values(), ids=list(WAITS | OTHERS))
+@pytest.mark.parametrize("verb", ALL.values(), ids=ALL)
 def test_a_closed_manager_says_so_from_every_verb(
     idle: SocketManager, verb: Callable[[SocketManager], object]
 ) -> None:
@@ -106,12 +142,12 @@ def test_a_closed_manager_registers_nothing(idle: SocketManager, peer: Make) -> 
         idle.register_socket(peer(zmq.PULL), zmq.POLLIN)
 
 
-@pytest.mark.parametrize("verb", (WAITS | OTHERS).values(), ids=list(WAITS | OTHERS))
+@pytest.mark.parametrize("verb", ALL.values(), ids=ALL)
 def test_a_socket_closed_behind_the_managers_back_is_no_crash(
     idle: SocketManager, verb: Callable[[SocketManager], object]
 ) -> None:
     idle.polling_timeout = 10  # engage has nothing left to wait for
-    for name in ("in", "out"):
+    for name in idle.names():
         idle.get_by_name(name).close()
     with suppress(SocketClosed):
         verb(idle)
@@ -123,7 +159,7 @@ def test_a_socket_closed_behind_the_managers_back_is_no_crash(
 def test_using_a_socket_that_its_user_closed_raises_socket_closed(
     idle: SocketManager, verb: str
 ) -> None:
-    for name in ("in", "out"):
+    for name in idle.names():
         idle.get_by_name(name).close()
     with pytest.raises(SocketClosed, match="was closed"):
         WAITS[verb](idle)

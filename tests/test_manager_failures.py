@@ -66,6 +66,7 @@ def test_an_address_in_use_names_socket_address_and_cause(sockets: SocketManager
         sockets.ensure_and_bind("second", zmq.PULL, address, zmq.POLLIN)
     for part in ("'second'", "PULL", address, "in use"):
         assert part in str(caught.value)
+    assert str(caught.value).count(address) == 1
     assert isinstance(caught.value.__cause__, zmq.ZMQError)
     assert sockets.names() == ["first"]
 

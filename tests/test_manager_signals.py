@@ -21,6 +21,8 @@ sockets.ensure_and_bind("in", zmq.PULL, "inproc://jobs", zmq.POLLIN)
 sockets.ensure_and_connect("out", zmq.PUSH, "inproc://jobs")
 sockets.ensure_and_bind("news", zmq.XPUB, "inproc://news")
 sockets.ensure_and_connect("events", zmq.SUB, "inproc://news")
+sockets.ensure_and_bind("server", zmq.REP, "tcp://127.0.0.1:*")
+sockets.ensure_and_connect("client", zmq.DEALER, *sockets.endpoints("server"))
 """
 
 WAITS = {
@@ -28,6 +30,10 @@ WAITS = {
     "recv without end": "sockets.recv('in', timeout=float('inf'))",
     "subscribe": "list(sockets.subscribe('events'))",
     "engage": "sockets.engage(60_000)",
+    "request": "sockets.request('client', 1, timeout=60)",
+    "serve": "sockets.serve('server', len)",
+    "wait_for_subscribers": "sockets.wait_for_subscribers('news', count=2, timeout=60)",
+    "connection_events": "list(sockets.connection_events('in'))",
     "wait_until_ready": "sockets.wait_until_ready('in', zmq.POLLIN, timeout=60)",
 }
 
@@ -152,6 +158,8 @@ def test_a_forked_child_is_told_and_its_parent_goes_on(backend: str) -> None:
                 lambda: sockets.get_by_name("in"),
                 lambda: sockets.ensure_and_bind("new", zmq.PULL, "inproc://new"),
                 lambda: sockets.stats("in"),
+                lambda: sockets.connection_events("server"),
+                lambda: sockets.request("client", 1),
             ):
                 try:
                     verb()
@@ -166,13 +174,42 @@ def test_a_forked_child_is_told_and_its_parent_goes_on(backend: str) -> None:
                 assert own.recv("in") == "in the child"
             sys.exit(refused)
         _, status = os.waitpid(child, 0)
-        assert os.waitstatus_to_exitcode(status) == 7, status
+        assert os.waitstatus_to_exitcode(status) == 9, status
         assert sockets.recv("in") == "before"
         sockets.send("out", "after")
         assert sockets.recv("in") == "after"
-        assert sockets.names() == ["in", "out", "news", "events"]
+        assert sockets.names() == ["in", "out", "news", "events", "server", "client"]
+        assert next(sockets.connection_events("server")).kind == "connected"
         sockets.close_all()
         print("done")
     """
     ended = run("-c", program(text), backend, within=2 * START, measured=False)
     assert (ended.code, ended.out, ended.err) == (0, "done\n", "")
+
+
+@needs_posix
+@backends
+def test_a_fork_amid_connection_events_harms_neither_side(backend: str) -> None:
+    if backend == "gevent":
+        pytest.importorskip("gevent")
+    text = """
+        if sys.argv[1] == "gevent":
+            import gevent.os
+        address = sockets.endpoints("server")[0]
+        kinds = []
+        for event in sockets.connection_events("server", timeout=20):
+            kinds.append(event.kind)
+            if kinds == ["connected"]:
+                child = gevent.os.fork() if sys.argv[1] == "gevent" else os.fork()
+                if not child:
+                    signal.alarm(10)
+                else:
+                    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+                    sockets.close("client")
+            if kinds == ["connected", "disconnected"]:
+                break
+        if child:
+            print(*kinds)
+    """
+    ended = run("-c", program(text), backend, within=2 * START, measured=False)
+    assert (ended.code, ended.out, ended.err) == (0, "connected disconnected\n", "")

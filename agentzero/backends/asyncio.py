@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import asyncio
 import heapq
 import itertools
@@ -14,6 +13,7 @@ from contextlib import suppress
 from typing import Literal
 
 from agentzero.backends.base import Lock
+from agentzero.backends.native import native
 from agentzero.backends.readiness import readiness
 from agentzero.errors import AgentZeroSocketError
 
@@ -188,7 +188,8 @@ class AsyncioBackend:
         self._watches: dict[int, Watch] = {}
 
     def lock(self) -> Lock:
-        return threading.RLock()
+        lock: Lock = native("_thread", "RLock")()
+        return lock
 
     def waiter(self) -> AsyncioWaiter:
         try:
@@ -212,7 +213,7 @@ class AsyncioBackend:
         self._loop, self._thread, self.alarms = loop, threading.get_ident(), Alarms(loop)
 
     def detach(self, function: Callable[[], object]) -> object:
-        return _thread.start_new_thread(function, ())
+        return native("_thread", "start_new_thread")(function, ())
 
     def watch(self, fd: int, waiter: AsyncioWaiter) -> Watch:
         """Have `waiter` end its wait when an fd is readable."""

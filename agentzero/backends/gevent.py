@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Literal
 
 import gevent
@@ -39,7 +40,8 @@ class GeventWaiter:
         self._woken = True
         with self._lock:  # libuv's loops let other threads run while they send
             if not self._closed:
-                self._async.send()
+                with suppress(ValueError):  # its loop was destroyed
+                    self._async.send()
 
     def wait(self, fds: Sequence[int], timeout: float) -> None:
         if timeout == 0:
