@@ -49,9 +49,12 @@ def request(
         try:
             ask: Steps[Message] = channel.requests.ask(waiter, payload, Deadline(timeout), longest)
             return (yield from ask)
-        except SocketTimeout:
-            if not left:
-                raise
+        except SocketTimeout as error:
+            if left:
+                continue
+            if retries:
+                raise SocketTimeout(f"{error}, in the last of {retries + 1} attempts") from None
+            raise
     raise AssertionError("unreachable")
 
 
@@ -224,7 +227,7 @@ class InTurn:
             renewable = connected and len(connected) == len(channel.endpoints)
             if renewable and not socket.get(zmq.ROUTING_ID):
                 _reconnect(socket, connected)
-                channel.forget_connections(connected)
+                channel.forget_connections(connected, anew=True)
             else:
                 socket.set(zmq.REQ_CORRELATE, True)
 

@@ -519,6 +519,7 @@ def check_callable(function: object, what: str) -> None:
 def check_kind(channel: Channel, verb: str, *kinds: int) -> None:
     """Raise an error where a socket is of none of these kinds."""
     if channel.kind not in kinds:
+        channel.ready(0)  # raises what a closed socket should
         able = " or ".join(zmq.SocketType(kind).name for kind in kinds)
         raise AgentZeroSocketError(f"{verb} needs a {able}, which {channel} is not")
 

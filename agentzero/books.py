@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
+from contextlib import ExitStack
 from functools import partial
 from importlib import import_module
 from types import ModuleType
@@ -36,6 +37,19 @@ __all__ = ["DEFAULT_POLLING_TIMEOUT", "DEFAULT_TIMEOUT_IN_SECONDS", "B", "Books"
 
 DEFAULT_TIMEOUT_IN_SECONDS = 10
 DEFAULT_POLLING_TIMEOUT = DEFAULT_TIMEOUT_IN_SECONDS * 1000
+
+# What sockets of a type are set to.
+OPTIONS = {
+    pyzmq.ROUTER: {
+        pyzmq.ROUTER_MANDATORY: 1,
+        # Or who comes back under its identity is not heard while the old one seems to be there.
+        pyzmq.ROUTER_HANDOVER: 1,
+    },
+    pyzmq.XPUB: {
+        pyzmq.XPUB_VERBOSER: 1,  # or equal subscriptions are told of once
+        pyzmq.IMMEDIATE: 1,  # or who has gone stays subscribed
+    },
+}
 
 CHANNELS: dict[int, type[Channel]] = {pyzmq.ROUTER: RouterChannel, pyzmq.XPUB: XpubChannel}
 
@@ -246,26 +260,30 @@ class Books(Generic[B]):
         try:
             pyzmq.SocketType(socket_type)
             socket = self.context.socket(socket_type, socket_class=self._socket_class)
-            # Before anything else: what is never connected is closed at once all the same.
-            # A subscription on its way to a publisher is nothing that closing should wait for.
-            subscribes = socket_type in (pyzmq.SUB, pyzmq.XSUB)
-            socket.set(pyzmq.LINGER, 0 if subscribes else milliseconds(self.linger))
-            if limit is not None:
-                socket.set(pyzmq.MAXMSGSIZE, limit)
-            if socket_type == pyzmq.ROUTER:
-                socket.set(pyzmq.ROUTER_MANDATORY, 1)
-                # Or who comes back under its identity is not heard while the old one seems there.
-                socket.set(pyzmq.ROUTER_HANDOVER, 1)
-            if socket_type == pyzmq.XPUB:
-                socket.set(pyzmq.XPUB_VERBOSER, 1)  # or equal subscriptions are told of once
-                socket.set(pyzmq.IMMEDIATE, 1)  # or who has gone stays subscribed
-            if curve is not None:
-                curve.configure(socket)
+            with ExitStack() as undone:
+                undone.callback(socket.close)
+                self._configure(socket, limit, curve)
+                undone.pop_all()
         except (pyzmq.ZMQError, ValueError) as error:
             raise AgentZeroSocketError(
                 f"cannot create socket {name!r} of type {socket_type!r}: {error}"
             ) from error
         return socket
+
+    def _configure(
+        self, socket: Any, limit: int | None, curve: ServerKeys | ClientKeys | None
+    ) -> None:
+        kind = socket.get(pyzmq.TYPE)
+        # Before anything else: what is never connected is closed at once all the same.
+        # A subscription on its way to a publisher is nothing that closing should wait for.
+        subscribes = kind in (pyzmq.SUB, pyzmq.XSUB)
+        socket.set(pyzmq.LINGER, 0 if subscribes else milliseconds(self.linger))
+        if limit is not None:
+            socket.set(pyzmq.MAXMSGSIZE, limit)
+        for option, value in OPTIONS.get(kind, {}).items():
+            socket.set(option, value)
+        if curve is not None:
+            curve.configure(socket)
 
     def get_by_name(self, name: str) -> Any:
         """Return the socket that `create` returned.
@@ -311,6 +329,7 @@ class Books(Generic[B]):
         """Return the channel of that name, and whether it was made for this."""
         if mask is not None:
             checked_mask(mask)
+        checked_keys(options.get("curve"))
         with self._lock:
             made = name not in self._channels
             if made:

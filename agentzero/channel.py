@@ -6,6 +6,7 @@ touches the socket holds the lock while it does, so any thread may call any of t
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -56,6 +57,15 @@ as_bytes: Callable[[zmq.Frame], bytes] = attrgetter("bytes")
 def as_view(frame: zmq.Frame) -> memoryview:
     """Return the memory of a frame itself; read-only, as others of this process may share it."""
     return frame.buffer.toreadonly()
+
+
+def may_open_files() -> bool:
+    """Return whether the process may open another file; without, libzmq's unbind aborts it."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        return False
+    return True
 
 
 def refuse(*_: object) -> Never:
@@ -152,10 +162,10 @@ class Channel:
         """Return what keeps others from hearing of a connection before it is in the books."""
         return nullcontext() if self.monitor is None else self.monitor.unheard()
 
-    def forget_connections(self, addresses: Iterable[str]) -> None:
-        """Tell nothing any more of connections that were let go of."""
+    def forget_connections(self, addresses: Iterable[str], *, anew: bool = False) -> None:
+        """Tell nothing any more of connections that were let go of, to be made `anew` or not."""
         for address in addresses if self.monitor is not None else ():
-            self.monitor.forget(address)
+            self.monitor.forget(address, anew=anew)
 
     # Attempts
 
@@ -498,7 +508,7 @@ class Channel:
     def _free_addresses(self) -> None:
         # The socket itself lives on until its waiters have left, and libzmq's reaper comes by.
         for endpoint in self.endpoints:
-            if endpoint.bound:
+            if endpoint.bound and may_open_files():
                 with suppress(zmq.ZMQError):
                     self.socket.unbind(endpoint.address)
 

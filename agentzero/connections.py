@@ -202,9 +202,14 @@ class Connections:
         if address in self._links:
             self._links[address].lost = None if really else monotonic()
 
-    def forget(self, address: str) -> None:
-        """Begin anew with an address that was let go of."""
-        self._links.pop(address, None)
+    def forget(self, address: str, *, anew: bool = False) -> None:
+        """Begin anew with an address that was let go of.
+
+        Where only its connections are made `anew`, what happened to it before is still told.
+        """
+        past = self._links.pop(address, None)
+        if anew and past is not None:
+            self._links[address] = Link(past.last, past.reason, went=past.went)
 
     def told(self, endpoints: Iterable[Endpoint]) -> str:
         """Return in words what the connections of `endpoints` last did.

@@ -75,8 +75,10 @@ def resolved(socket: object, address: str, *, bound: bool) -> Endpoint:
     """
     try:
         real = checked(address)
+        if not bound and real.startswith("tcp://") and real.endswith(":0"):
+            raise ValueError("nobody can be bound to port 0")
         return Endpoint(fix_zeromq_tcp_address(real) if bound else real, address, bound)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise _failed("bind" if bound else "connect", socket, address, error) from error
 
 

@@ -211,7 +211,7 @@ def load_public_key(path: str | os.PathLike[str]) -> bytes:
 
 def certificate(path: str | os.PathLike[str]) -> tuple[bytes, bytes | None]:
     """Return the public key of a file, unchecked, and its secret key where it has one."""
-    os.stat(path)  # load_certificate would not say why it cannot read a file
+    os.stat(path := os.fspath(path))  # load_certificate would not say why it cannot read a file
     try:
         return load_certificate(path)
     except (ValueError, IndexError):

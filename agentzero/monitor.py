@@ -148,11 +148,11 @@ class Monitor:
         with self._lock:
             self._connections.dialled(address, really)
 
-    def forget(self, address: str) -> None:
-        """Begin anew with an address that was let go of."""
+    def forget(self, address: str, *, anew: bool = False) -> None:
+        """Begin anew with an address that was let go of, or whose connections are made `anew`."""
         with self._lock:
             self.read()
-            self._connections.forget(address)
+            self._connections.forget(address, anew=anew)
 
     # Listening
 

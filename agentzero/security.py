@@ -75,7 +75,7 @@ class ServerKeys:
     def __init__(
         self, pair: KeyPair, allowed: Iterable[str] | Iterable[bytes] | Anybody = ()
     ) -> None:
-        if isinstance(allowed, str | bytes):
+        if isinstance(allowed, str | bytes) or not isinstance(allowed, Iterable | Anybody):
             raise TypeError("allowed is several public keys, such as [key], or ANY, not one key")
         keys = () if isinstance(allowed, Anybody) else allowed
         self.pair = checked_pair(pair)

@@ -168,6 +168,8 @@ def _leave(channel: Channel, question: Question | None, error: BaseException) ->
     if question is None and unseen:
         question = Question(channel, [])
     if question is not None and not _may_have_left(channel, question, error):
+        if isinstance(error, GeneratorExit):  # whoever ends the loop does not say why
+            error = SocketClosed(f"{channel} stopped serving before it had an answer")
         question.error = question.error or error
         with suppress(AgentZeroSocketError):
             channel.try_send_now(question.answer())

@@ -194,3 +194,10 @@ def test_of_what_was_let_go_of_nothing_is_kept() -> None:
         assert kinds(connections, [*DIALLED, Event.DISCONNECTED], address)
     assert not connections._links
     assert not connections.lost()
+
+
+def test_what_happened_before_its_connections_were_made_anew_is_still_told() -> None:
+    connections = Connections()
+    kinds(connections, DIALLED + LOST + REFUSED)
+    connections.forget(HERE, anew=True)
+    assert connections.told([Endpoint(HERE, HERE, bound=False)]) == "disconnected, then refused"

@@ -101,6 +101,12 @@ def test_a_server_that_never_answers(
     assert said(sockets) == "connected"
 
 
+def test_a_request_that_is_sent_again_says_how_often(sockets: SocketManager, address: str) -> None:
+    sockets.ensure_and_connect("q", zmq.DEALER, address)
+    with pytest.raises(SocketTimeout, match=r"in 0\.01 s.*, in the last of 3 attempts$"):
+        sockets.request("q", 1, timeout=0.01, retries=2)
+
+
 @KINDS
 def test_a_late_reply_is_for_nobody(
     sockets: SocketManager, spawn: Make, server: Remote, address: str, kind: int

@@ -64,6 +64,15 @@ def test_what_are_no_keys_is_refused_and_not_shown(sockets: SocketManager, wrong
     assert sockets.names() == []
 
 
+def test_a_socket_that_cannot_be_made_is_closed(manager: Make) -> None:
+    with zmq.Context() as context:
+        sockets = manager(context=context)
+        with pytest.raises(AgentZeroSocketError) as kept:
+            sockets.create("s", zmq.STREAM, curve=ServerKeys(SERVER))
+        assert all(socket.closed for socket in context._sockets)
+        assert kept
+
+
 KEYS = ServerKeys(SERVER)
 
 

@@ -262,3 +262,9 @@ def test_a_connection_comes_back_with_its_peer(
 def test_endpoints_need_a_socket(sockets: SocketManager, verb: str) -> None:
     with pytest.raises(SocketNotFound, match="'nobody'"):
         getattr(sockets, verb)(*["nobody", "inproc://x"][: 1 if verb == "endpoints" else 2])
+
+
+def test_nobody_can_be_at_port_0(sockets: SocketManager) -> None:
+    sockets.create("out", zmq.PUSH)
+    with pytest.raises(SocketConnectError, match="port 0"):
+        sockets.connect("out", "tcp://127.0.0.1:0")

@@ -434,3 +434,17 @@ def test_a_req_is_refused_as_a_server_for_it_would_get_no_reply(guarded: Gate) -
 
 def test_no_two_servers_have_the_same_domain() -> None:
     assert len({ServerKeys(PAIR).domain for _ in range(100)}) == 100
+
+
+@pytest.mark.parametrize("load", [KeyPair.load, load_public_key])
+def test_a_file_descriptor_is_no_path(load: Callable[[Any], Any]) -> None:
+    with open(__file__) as file:
+        with pytest.raises(TypeError):
+            load(file.fileno())
+        assert file.readline()
+
+
+@pytest.mark.parametrize("allowed", [None, True, PAIR], ids=["None", "True", "a pair"])
+def test_what_is_no_collection_of_keys_is_refused(allowed: Any) -> None:
+    with pytest.raises(TypeError, match="several public keys"):
+        ServerKeys(PAIR, allowed=allowed)
