@@ -142,3 +142,21 @@ def test_what_many_tasks_sent_is_what_another_process_counts(
     assert sorted(seen) == sorted([*range(50)] * 4)
     assert server.recv_safe("sink", 0.05) is None
     assert sockets.stats("out").sent_bytes == sum(len(str(number)) for number in seen)
+
+
+def test_who_sends_too_much_is_thrown_out_and_comes_again(
+    sockets: SocketManager, server: Remote, address: str
+) -> None:
+    sockets.ensure_and_bind("in", zmq.PULL, address, max_message_size=1000)
+    server.ensure_and_connect("source", zmq.PUSH, address)
+    server.send("source", "small")
+    assert sockets.recv("in", timeout=20) == "small"
+    server.send("source", "x" * 2000)
+    kinds = []
+    for event in sockets.connection_events("in", timeout=20):
+        kinds.append(event.kind)
+        if len(kinds) == 3:
+            break
+    assert kinds == ["connected", "disconnected", "connected"]
+    server.send("source", "small again")
+    assert sockets.recv("in", timeout=20) == "small again"
