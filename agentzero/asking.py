@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ import zmq
 from agentzero.backends.base import Wakeable
 from agentzero.channel import POLLIN, Channel, Message
 from agentzero.deadline import Deadline
+from agentzero.endpoints import Endpoint, reconnect
 from agentzero.errors import AgentZeroSocketError, SocketClosed, SocketTimeout
 from agentzero.steps import LONGEST_NAP, Steps, Wait, sent, timed_out, until
 
@@ -226,21 +227,17 @@ class InTurn:
             connected = {e.address for e in channel.endpoints if not e.bound}
             renewable = connected and len(connected) == len(channel.endpoints)
             if renewable and not socket.get(zmq.ROUTING_ID):
-                _reconnect(socket, connected)
+                _reconnect(socket, channel.endpoints)
                 channel.forget_connections(connected, anew=True)
             else:
                 socket.set(zmq.REQ_CORRELATE, True)
 
 
-def _reconnect(socket: Any, addresses: set[str]) -> None:
+def _reconnect(socket: Any, endpoints: Sequence[Endpoint]) -> None:
     linger = socket.get(zmq.LINGER)
     try:
         socket.set(zmq.LINGER, 0)  # a request that has not left yet need not leave any more
-        for address in addresses:
-            with suppress(zmq.ZMQError):  # Ctrl-C came before it was connected again
-                socket.disconnect(address)
-            socket.set(zmq.IPV6, address.startswith("tcp://["))
-            socket.connect(address)
+        reconnect(socket, endpoints)
     finally:
         socket.set(zmq.LINGER, linger)
 

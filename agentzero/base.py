@@ -459,8 +459,7 @@ class BaseManager(Books[B]):
         check_kind(channel, "serve", zmq.REP, zmq.ROUTER)
         if wanted is not None:
             check_type(wanted)
-        go_on, longest = keep_polling or always, self._longest(polling_timeout)
-        silence = math.inf if timeout is None else checked_timeout(timeout)
+        go_on, silence, longest = self._going_on(keep_polling, timeout, polling_timeout)
         patience = min(self.timeout, longest)
         return lambda waiter: serve(
             waiter, channel, wanted, on_error, go_on, silence, longest, patience
@@ -481,9 +480,18 @@ class BaseManager(Books[B]):
             raise AgentZeroSocketError(f"{channel} cannot be watched: no more sockets or threads")
         if channel.monitor.closed:
             raise AgentZeroSocketError(f"{channel} cannot be watched: it has another monitor")
-        go_on, longest = keep_polling or always, self._longest(polling_timeout)
-        silence = math.inf if timeout is None else checked_timeout(timeout)
+        go_on, silence, longest = self._going_on(keep_polling, timeout, polling_timeout)
         return lambda waiter: happenings(waiter, channel.monitor, go_on, silence, longest)
+
+    def _going_on(
+        self,
+        keep_polling: Callable[[], object] | None,
+        timeout: float | None,
+        polling_timeout: float | None,
+    ) -> tuple[Callable[[], object], float, float]:
+        """Return what tells whether a loop goes on, its silence, and its longest single wait."""
+        silence = math.inf if timeout is None else checked_timeout(timeout)
+        return keep_polling or always, silence, self._longest(polling_timeout)
 
     def _deadline(self, timeout: float | None) -> Deadline:
         return Deadline(self.timeout if timeout is None else timeout)

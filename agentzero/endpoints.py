@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +14,7 @@ from agentzero.channel import Channel
 from agentzero.errors import SocketBindError, SocketClosed, SocketConnectError
 from agentzero.util import fix_zeromq_tcp_address
 
-__all__ = ["Endpoint", "attach", "attached", "checked", "detach", "redial", "resolved"]
+__all__ = ["Endpoint", "attach", "attached", "checked", "detach", "reconnect", "redial", "resolved"]
 
 TCP = re.compile(r"tcp://(?P<host>.+):(?P<port>\*|\d+)", re.DOTALL)
 
@@ -153,11 +154,17 @@ def redial(channel: Channel, address: str) -> bool:
         if wanted and not channel.is_ours:
             return False
         if wanted and socket.get(zmq.RECONNECT_IVL) >= 0:
-            with suppress(zmq.ZMQError):  # libzmq knows it no more
-                socket.disconnect(address)
-            for endpoint in wanted:
-                _connect(socket, endpoint)
+            reconnect(socket, wanted)
     return True
+
+
+def reconnect(socket: Any, endpoints: Sequence[Endpoint]) -> None:
+    """Make connections anew; interrupted, it can be repeated."""
+    for address in {endpoint.address for endpoint in endpoints}:
+        with suppress(zmq.ZMQError):  # there is none, or libzmq knows it no more
+            socket.disconnect(address)
+    for endpoint in endpoints:
+        _connect(socket, endpoint)
 
 
 def _connect(socket: Any, endpoint: Endpoint) -> None:

@@ -53,7 +53,7 @@ class Monitor:
         socket: Any,
         lock: Lock,
         stirred: Callable[[], object],
-        endpoints: Sequence[Endpoint] = (),
+        endpoints: Sequence[Endpoint],
     ) -> None:
         self._lock = lock
         self._stirred = stirred

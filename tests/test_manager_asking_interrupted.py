@@ -16,7 +16,7 @@ from unittest.mock import Mock
 import pytest
 import zmq
 
-from agentzero import AsyncSocketManager, SocketManager, asking
+from agentzero import AsyncSocketManager, SocketManager, asking, endpoints
 from agentzero.asking import Correlated, InTurn
 from agentzero.channel import Channel
 from agentzero.deadline import Deadline
@@ -98,7 +98,8 @@ def test_whoever_is_interrupted_leaves_a_req_usable() -> None:
 def usable_after(step: int) -> bool:
     """Interrupt who asks a REQ, at that step, and ask again; return whether it came so far."""
     functions = InTurn._exchange, InTurn._send, InTurn._settle, InTurn._revoke, InTurn._relax
-    trace = Interrupting(step, *functions, asking.sent, asking._reconnect)
+    again = asking.sent, asking._reconnect, endpoints.reconnect, endpoints._connect
+    trace = Interrupting(step, *functions, *again)
     with SocketManager(linger=0, backend="threads") as sockets:
         router = sockets.ensure_and_bind("router", zmq.ROUTER, "inproc://router")
         sockets.ensure_and_connect("client", zmq.REQ, "inproc://router")

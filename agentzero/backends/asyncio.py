@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Literal
 
 from agentzero.backends.base import Lock
-from agentzero.backends.native import native
+from agentzero.backends.native import native_lock, start_native
 from agentzero.backends.readiness import readiness
 from agentzero.errors import AgentZeroSocketError
 
@@ -188,8 +188,7 @@ class AsyncioBackend:
         self._watches: dict[int, Watch] = {}
 
     def lock(self) -> Lock:
-        lock: Lock = native("_thread", "RLock")()
-        return lock
+        return native_lock()
 
     def waiter(self) -> AsyncioWaiter:
         try:
@@ -213,7 +212,7 @@ class AsyncioBackend:
         self._loop, self._thread, self.alarms = loop, threading.get_ident(), Alarms(loop)
 
     def detach(self, function: Callable[[], object]) -> object:
-        return native("_thread", "start_new_thread")(function, ())
+        return start_native(function)
 
     def watch(self, fd: int, waiter: AsyncioWaiter) -> Watch:
         """Have `waiter` end its wait when an fd is readable."""

@@ -11,7 +11,7 @@ import gevent
 from gevent.hub import Waiter as Switch
 
 from agentzero.backends.base import Lock
-from agentzero.backends.native import native
+from agentzero.backends.native import native_lock, start_native
 
 __all__ = ["GeventBackend"]
 
@@ -19,8 +19,6 @@ READ = 1
 
 # libuv counts in milliseconds, and warns of what is less.
 SHORTEST = 0.001
-
-native_lock = native("_thread", "RLock")
 
 
 class GeventWaiter:
@@ -90,14 +88,13 @@ class GeventBackend:
     def lock(self) -> Lock:
         # It is held for microseconds and never across a switch, and threads with hubs of their own
         # share it.
-        lock: Lock = native_lock()
-        return lock
+        return native_lock()
 
     def waiter(self) -> GeventWaiter:
         return GeventWaiter()
 
     def detach(self, function: Callable[[], object]) -> object:
-        return native("_thread", "start_new_thread")(function, ())
+        return start_native(function)
 
     def forget(self, fd: int) -> None:
         """Do nothing: nobody watches between two waits."""

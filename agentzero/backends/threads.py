@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any, Literal
 
 from agentzero.backends.base import Lock
-from agentzero.backends.native import is_patched, native
+from agentzero.backends.native import is_patched, native_lock, start_native
 from agentzero.backends.readiness import Readiness, readiness
 from agentzero.errors import AgentZeroSocketError
 
@@ -104,8 +104,7 @@ class ThreadsBackend:
         self._process = os.getpid()
 
     def lock(self) -> Lock:
-        lock: Lock = native("_thread", "RLock")()
-        return lock
+        return native_lock()
 
     def waiter(self) -> ThreadWaiter:
         if self._process != os.getpid():  # a fork shares sockets with its parent
@@ -125,8 +124,7 @@ class ThreadsBackend:
             raise AgentZeroSocketError(f"cannot wait: {error.strerror}") from error
 
     def detach(self, function: Callable[[], object]) -> object:
-        # Not threading.Thread, whose start waits for locks that garbage collection may interrupt.
-        return native("_thread", "start_new_thread")(function, ())
+        return start_native(function)
 
     def forget(self, fd: int) -> None:
         """Do nothing: nobody watches between two waits."""
