@@ -20,8 +20,8 @@ test: $(READY) ## Check style and types, then run every test with branch coverag
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	$(PY) -m mypy --strict examples/*.py examples/pipeline/*.py examples/plugins/*/*/*.py benchmarks/*.py
-	$(PY) -m pytest --cov --numprocesses 2 --dist worksteal
+	$(PY) -m mypy --strict examples/*.py examples/pipeline/*.py examples/plugins/*/*/*.py benchmarks/*.py docs/*.py
+	$(PY) -m pytest --cov --numprocesses 3 --dist worksteal
 
 demo: $(READY) ## Run the worker pipeline of examples/pipeline on real files
 	@$(PY) examples/pipeline/demo.py
@@ -37,7 +37,7 @@ format: $(READY) ## Format the code and mend what ruff can mend
 	$(PY) -m ruff format .
 
 clean: ## Remove everything that these commands made
-	rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist .demo .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml $(PLUGINS:=/pyproject.toml)
@@ -51,7 +51,7 @@ $(READY): pyproject.toml $(PLUGINS:=/pyproject.toml)
 	@echo "Setting up $(VENV) (once; it takes about a minute)"
 	@"$(PYTHON)" -m venv --clear $(VENV)
 	@$(PY) -m pip install -q 'pip>=25.1' # the first one that knows --group
-	@$(PY) -m pip install -q -e '.[gevent,cli]' $(addprefix -e ,$(PLUGINS)) --group dev
+	@$(PY) -m pip install -q -e '.[gevent,cli,pipeline]' $(addprefix -e ,$(PLUGINS)) --group dev
 	@touch $@
 
 # Libraries to compare with, which nothing else needs.

@@ -54,6 +54,7 @@ class Environment:
         shutil.copytree(
             self.folder, folder, symlinks=True, copy_function=os.link, dirs_exist_ok=True
         )
+        _repoint(folder, self.folder)
         richer = Environment(folder, self.wheels)
         wheels = str(self.wheels["agentzero"].parent)
         _install(richer.python, "--find-links", wheels, *map(self._located, requirements))
@@ -108,6 +109,16 @@ def _build(folder: Path) -> dict[str, Path]:
     done = _pip("wheel", *offline, "--wheel-dir", str(folder), str(ROOT), *plugins)
     assert done.returncode == 0, done.stderr
     return {path.name.partition("-")[0].replace("_", "-"): path for path in folder.iterdir()}
+
+
+def _repoint(copy: Path, original: Path) -> None:
+    """Have the scripts of a copied environment run its own interpreter."""
+    for script in filter(Path.is_file, (copy / "bin").iterdir()):
+        first, newline, rest = script.read_bytes().partition(b"\n")
+        if first.startswith(f"#!{original}/".encode()):
+            script.unlink()  # or the original would change too
+            script.write_bytes(first.replace(bytes(original), bytes(copy)) + newline + rest)
+            script.chmod(0o755)
 
 
 def _install(python: Path, *arguments: str) -> None:

@@ -6,7 +6,7 @@ A page has three kinds of blocks:
 - A program, python. Those of a page are run as one, and each line that it prints is told by the
   comment behind its print: "print(1 + 1)  # 2".
 - A console: commands after "$ ", and below each the lines of its output that matter, where "..."
-  stands for anything. They are typed in the folder of the page's files.
+  stands for anything. They are typed into a shell, in the folder of the page's files.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from pathlib import Path
 
 from tests.environments import Environment
 from tests.processes import ROOT
+from tests.shell import shell
 
 FENCED = re.compile(r"^```(\S*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 NAMED = re.compile(r"# ([\w./-]+\.(?:py|toml))\n")
 PRINTED = re.compile(r"\bprint\(.*\)  # (.*)")
 LINKED = re.compile(r"\]\((?!https?:)([^)#]+)")
+PORT = re.compile(r":(77\d\d)\b")
 FAULT = re.compile(r"\d+ failed|Traceback|Error: ")
 
 
@@ -82,6 +84,11 @@ class Page:
         return any(block.does == "type" for block in self.blocks)
 
     @property
+    def ports(self) -> set[int]:
+        """The ports that a reader has to have: those of a pipeline, where they are named."""
+        return {int(port) for port in PORT.findall(self.text)} if self.guides else set()
+
+    @property
     def program(self) -> str:
         """Its programs as one, with the line numbers of the page."""
         lines: list[str] = []
@@ -123,12 +130,13 @@ class Reader:
 
     def follow(self, page: Page) -> None:
         """Do all that it says; fail where something else comes of it."""
-        for block in page.blocks:
-            if block.does == "write":
-                self._write(block)
-            elif block.does == "type":
-                for command, shown in _commands(block.text):
-                    self._type(command, shown, f"{page}:{block.line}: $ {command}")
+        with shell(self._environment, self._folder) as self._shell:
+            for block in page.blocks:
+                if block.does == "write":
+                    self._write(block)
+                elif block.does == "type":
+                    for command, shown in _commands(block.text):
+                        self._type(command, shown, f"{page}:{block.line}: $ {command}")
 
     def _write(self, block: Block) -> None:
         path = self._folder / block.file
@@ -136,30 +144,19 @@ class Reader:
         path.write_text(block.text, encoding="utf-8")
 
     def _type(self, command: str, shown: list[str], where: str) -> None:
-        words = shlex.split(command)
-        if words[:2] == ["pip", "install"]:
-            self._install(words[2:])
+        if command.startswith("pip install "):
+            self._install(shlex.split(command)[2:])
             assert not shown, where
         else:
-            code, printed = self._run(words)
-            told = f"{where}\n{printed}"
+            code, printed = self._shell.run(command)
+            told = f"{where}\n{printed}\n{self._shell.background}"
             assert _shows(printed, shown), told
             assert bool(code) == bool(FAULT.search("\n".join(shown))), told
 
     def _install(self, words: list[str]) -> None:
         known = {".": str(self._folder)}
-        for name, wheel in self._environment.wheels.items():
-            known |= {f"{name}[testing]": f"{wheel}[testing]"}
         self._environment = self._environment.plus(*(known.get(word, word) for word in words))
-
-    def _run(self, words: list[str]) -> tuple[int, str]:
-        variables = {}
-        while "=" in words[0]:
-            variable, _, value = words.pop(0).partition("=")
-            variables[variable] = value
-        assert words.pop(0) == "python", "only python and pip are known here"
-        ended = self._environment.run(*words, cwd=self._folder, **variables)
-        return ended.returncode, ended.stdout + ended.stderr
+        self._shell.use(self._environment)
 
 
 def _commands(text: str) -> Iterator[tuple[str, list[str]]]:

@@ -19,7 +19,7 @@ def needs(backend: str) -> None:
 @pytest.mark.parametrize(
     ("backend", "total", "high_water_mark"),
     [
-        ("threads", 200_000, 5),
+        ("threads", 80_000, 5),
         ("threads", 20_000, 1),
         ("gevent", 40_000, 5),
         ("asyncio", 20_000, 5),

@@ -20,7 +20,7 @@ from agentzero.serializers import JSON, MSGPACK, Serializer, resolve
 from agentzero.testing.children import assert_harmless, in_children, peak
 from tests.serializers.inputs import inputs
 
-INPUTS = 100_000
+INPUTS = 40_000
 PART = 5_000
 MEASURED = 10  # one of so many, as counting memory takes much longer than reading
 

@@ -1,0 +1,112 @@
+"""The command `agentzero` itself: help, exit codes, and what it imports."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+
+import click
+import pytest
+
+from agentzero import __version__
+from agentzero.cli.pipeline import pipeline
+from agentzero.cli.root import agentzero
+from tests.processes import START
+
+NEEDED_LATER = {"click", "rich", "sqlalchemy", "prometheus_client"}
+
+
+def python(program: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, capture_output=True, text=True, timeout=START)
+
+
+def agent(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "agentzero", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=START)
+
+
+def below(group: click.Group) -> list[click.Command]:
+    context = click.Context(group)
+    found = [group.get_command(context, name) for name in group.list_commands(context)]
+    return [command for command in found if command is not None]
+
+
+COMMANDS = [agentzero, *below(agentzero), *below(pipeline)]
+each_command = pytest.mark.parametrize("command", COMMANDS, ids=lambda command: str(command.name))
+
+
+@each_command
+def test_every_help_has_an_example(command: click.Command) -> None:
+    assert "\b\nExample:\n  " in inspect.cleandoc(str(command.help))
+
+
+@each_command
+def test_every_option_says_what_it_is_for(command: click.Command) -> None:
+    options = [p for p in command.params if isinstance(p, click.Option)]
+    assert [option.name for option in options if not option.help] == []
+
+
+@pytest.mark.parametrize("group", [agentzero, pipeline])
+def test_commands_that_are_not_imported_yet_are_told_of_as_they_are(group: click.Group) -> None:
+    for command in below(group):
+        help_of_all = group.get_help(click.Context(group)).split()
+        words = command.get_short_help_str(80).split()
+        assert " ".join([str(command.name), *words]) in " ".join(help_of_all)
+
+
+def test_the_version_is_told() -> None:
+    assert agent("--version").stdout.split()[-1] == __version__
+
+
+def test_the_first_help_imports_no_group() -> None:
+    program = (
+        "import sys; sys.argv = ['agentzero', '--help'];"
+        "from agentzero.cli import root; root.run(); print(*sys.modules)"
+    )
+    loaded = python(program).stdout
+    assert "Commands:\n  pipeline" in loaded
+    assert "agentzero.cli.pipeline" not in loaded
+
+
+@pytest.mark.parametrize("words", [["nothing"], ["pipeline", "nothing"], ["pipeline", "status"]])
+def test_what_is_not_understood_is_wrong_usage(words: list[str]) -> None:
+    ended = agent(*words)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "Usage: " in ended.stderr
+
+
+@pytest.mark.parametrize("missing", ["click", "rich"])
+def test_without_its_libraries_it_names_the_extra(missing: str) -> None:
+    ended = python(
+        f"import sys; sys.modules['{missing}'] = None; import agentzero.__main__ as m; m.main()"
+    )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.splitlines() == [
+        "Error: the command line needs click and rich: pip install 'agentzero[cli]'"
+    ]
+
+
+def test_another_library_that_is_missing_is_no_matter_of_the_extra() -> None:
+    program = "import sys; sys.modules['msgspec'] = None; from agentzero.cli import main; main()"
+    assert "Traceback" in python(program).stderr
+
+
+@pytest.mark.parametrize("names", ["Step", "Client, AsyncClient", "Worker"])
+def test_the_pipeline_package_is_light(names: str) -> None:
+    loaded = python(f"from agentzero.pipeline import {names}; import sys; print(*sys.modules)")
+    assert loaded.stderr == ""
+    assert not NEEDED_LATER & {name.partition(".")[0] for name in loaded.stdout.split()}
+
+
+def test_serving_without_sqlalchemy_names_the_extra() -> None:
+    program = (
+        "import sys; sys.modules['sqlalchemy'] = None;"
+        "sys.argv = ['agentzero', 'pipeline', 'serve', 'os:getcwd'];"
+        "from agentzero.cli import main; main()"
+    )
+    ended = python(program)
+    assert ended.returncode == 2
+    assert "pip install 'agentzero[pipeline]'" in ended.stderr
+    assert "Traceback" not in ended.stderr
