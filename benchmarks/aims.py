@@ -6,6 +6,7 @@ import operator
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from jobs import IDLE, PER_CORE, PIPELINE, SUBMIT, WORK_OFF
 from peers import (
     AIOZMQ,
     ASYNCIO,
@@ -50,6 +51,9 @@ POLLING_AIM = ("<=", 1.0)  # of zmq.Poller's time
 IDLE_AIM = ("<", 1.0)  # per cent of a processor
 LARGE_AIM = (">=", 0.9)  # of bare pyzmq's rate
 SCALE_AIM = ("<=", 1.1)  # of the time with no other sockets
+QUEUES_AIM = (">", 1.0)  # of the jobs of another queue
+JOB_AIM = ("<", 5.0)  # ms
+DEPTHS_AIM = ("<=", 1.25)  # of the least, from the shortest queue to the longest
 
 
 class Claim(NamedTuple):
@@ -113,3 +117,20 @@ def large_claims(medians: Medians) -> Iterator[Claim]:
     for subject, by_figure in medians.items():
         if not subject.startswith(BARE_LARGE):
             yield Claim(f"{subject}, to {BARE_LARGE}", by_figure["MB/s"] / bare, *LARGE_AIM)
+
+
+def job_claims(medians: Medians) -> Iterator[Claim]:
+    """Compare the pipeline to other job queues, and judge how long one job takes."""
+    ours = medians[PIPELINE.name]
+    for other, by_figure in medians.items():
+        if other != PIPELINE.name:
+            ratio = ours[PER_CORE] / by_figure[PER_CORE]
+            yield Claim(f"{PER_CORE}, to {other}", ratio, *QUEUES_AIM)
+    yield Claim(IDLE, ours[IDLE], *JOB_AIM)
+
+
+def depth_claims(medians: Medians) -> Iterator[Claim]:
+    """Compare the largest cost of a job to the smallest, over queues of all lengths."""
+    for figure in (SUBMIT, WORK_OFF):
+        costs = [by_figure[figure] for by_figure in medians.values()]
+        yield Claim(f"{figure}, largest to smallest", max(costs) / min(costs), *DEPTHS_AIM)

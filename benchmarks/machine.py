@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
+import subprocess
 import sysconfig
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -11,10 +13,25 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import zmq
+from jobs import REDIS
 
 import agentzero
 
-LIBRARIES = ("pyzmq", "msgspec", "gevent", "greenlet", "uvloop", "trio", "aiozmq", "pynng", "numpy")
+LIBRARIES = (
+    "pyzmq",
+    "msgspec",
+    "sqlalchemy",
+    "gevent",
+    "greenlet",
+    "uvloop",
+    "trio",
+    "aiozmq",
+    "pynng",
+    "numpy",
+    "dramatiq",
+    "rq",
+    "redis",
+)
 
 
 def description() -> dict[str, str]:
@@ -48,7 +65,7 @@ def python() -> str:
 
 
 def libraries() -> Iterator[str]:
-    """Return each library that is installed, with its version."""
+    """Return each library that is installed, and the Redis server, with their versions."""
     yield f"agentzero {agentzero.__version__}"
     yield f"libzmq {zmq.zmq_version()}"
     for library in LIBRARIES:
@@ -56,3 +73,6 @@ def libraries() -> Iterator[str]:
             yield f"{library} {version(library)}"
         except PackageNotFoundError:
             continue
+    if shutil.which(REDIS):
+        said = subprocess.run([REDIS, "--version"], capture_output=True, text=True, check=True)
+        yield f"{REDIS} {said.stdout.partition('v=')[2].split()[0]}"

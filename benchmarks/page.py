@@ -27,7 +27,7 @@ METHOD = """\
 - The loops are plain `for` loops as users write them, of the same shape in all peers. Processor
   time is that of all threads of the measured process, its I/O thread included.
 - A round measures every peer once, every other round in reverse. Shown are medians over {rounds}
-  rounds, and ratios of medians. The idle tasks are measured once.
+  rounds, and ratios of medians; of jobs over {job_rounds}. The idle tasks are measured once.
 """
 
 POLLING = """\
@@ -55,6 +55,34 @@ LARGE = """\
 
 A numpy array of 100 MB goes over tcp on loopback to another process, which looks at both its ends
 and answers; nothing is copied but where it says so. The median of {arrays} arrays.
+"""
+
+JOBS = """\
+## Jobs
+
+Trivial jobs, a dict of {size} bytes in and a small one out, through a pipeline of one step, and
+through dramatiq and rq with a Redis server on this machine. Each has one process of workers: here
+with {slots} slots, dramatiq's with its default of 8 threads, rq's as its default Worker, which
+forks for each job, or as its SimpleWorker, which does not.
+
+{jobs:,} jobs ({fewer}) are submitted, each
+queue in its quickest way, and worked off meanwhile. Per core means for each second of processor
+time of all processes: who submits, the pipeline or Redis, and the worker. Idle: one job is
+submitted and its result waited for while there is no other, {trips:,} times.
+
+What a power failure takes: here nothing that was answered. A job is in an SQLite file (WAL,
+synchronous=FULL) before its id is answered, and so is its result before anybody sees it. To bring
+4 KiB to the disk takes {sync:,.0f} us here. dramatiq and rq have Redis as it is by default, also on
+Debian: it writes a snapshot once 10,000 keys have changed in a minute, 100 in 5 minutes or 1 in an
+hour, and no log; what came after the last snapshot is lost. This library and rq keep each result.
+dramatiq by default keeps none, and does here only where it is waited for.
+"""
+
+DEPTHS = """\
+## Long queues
+
+What a job costs the process of the pipeline while so many are queued: the last {last:,} of them (or
+half) when they are submitted, and the first {first:,} when a worker as above works them off.
 """
 
 

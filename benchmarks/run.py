@@ -13,10 +13,21 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+import jobs
 import machine
 import msgspec
 import page
-from aims import BARE_LARGE, POLLER, claims, idle_claims, large_claims, polling_claims, scale_claim
+from aims import (
+    BARE_LARGE,
+    POLLER,
+    claims,
+    depth_claims,
+    idle_claims,
+    job_claims,
+    large_claims,
+    polling_claims,
+    scale_claim,
+)
 from children import Child, alone, converse
 from peers import ASYNCIO, GEVENT, PEERS, THREADS, TRIO, UVLOOP, Peer
 from rounds import Rounds, add_round
@@ -32,6 +43,7 @@ POLLED = {
 }
 LARGE = [BARE_LARGE, f"{BARE_LARGE}, copying"]
 ARRAYS = 10
+SIZE = len(msgspec.json.encode(MESSAGE))
 WAITING = {"threads": "200 threads", "gevent": "1,000 greenlets"}
 
 
@@ -45,6 +57,7 @@ def arguments() -> argparse.Namespace:
     options = parser.parse_args()
     options.settle, options.idle = 15.0, 20.0
     options.arrays = find_spec("numpy") is not None
+    options.jobs = jobs.QUICK if options.quick else jobs.Plan()
     if options.quick:
         options.rounds, options.messages, options.round_trips = 1, 20_000, 500
         options.settle, options.idle = 1.0, 3.0
@@ -110,12 +123,40 @@ def sections(options: argparse.Namespace) -> Iterator[str]:
         yield page.LARGE.format(arrays=ARRAYS)
         yield page.measured(of_large)
         yield page.judged(large_claims(of_large))
+    yield from of_jobs(options.jobs)
     yield page.METHOD.format(
-        size=len(msgspec.json.encode(MESSAGE)),
+        size=SIZE,
         messages=options.messages,
         trips=options.round_trips,
         rounds=options.rounds,
+        job_rounds=options.jobs.rounds,
     )
+
+
+def of_jobs(plan: jobs.Plan) -> Iterator[str]:
+    """Measure job queues, and return what the page has on them."""
+    missing = {queue.peer.name: reason for queue in jobs.QUEUES if (reason := queue.missing())}
+    queues = [queue for queue in jobs.QUEUES if queue.peer.name not in missing]
+    slower = [queue for queue in queues if queue.slower > 1]
+    yield page.JOBS.format(
+        size=SIZE,
+        slots=jobs.SLOTS,
+        fewer=", ".join(f"{each.peer.name}: {each.share(plan.jobs):,}" for each in slower),
+        sync=jobs.sync_seconds() * 1e6,
+        **plan._asdict(),
+    )
+    yield page.left_out(missing)
+    if jobs.PIPELINE.name in missing:
+        return
+    measured = jobs.measure(plan, queues)
+    of_queues, of_depths = (rounds.medians() for rounds in measured)
+    of_queues = {queue.peer.name: of_queues[queue.peer.name] for queue in queues}
+    yield page.measured(of_queues)
+    yield page.stalled(measured[0].stalled + measured[1].stalled)
+    yield page.judged(job_claims(of_queues), "measured")
+    yield page.DEPTHS.format(last=jobs.LAST, first=jobs.FIRST)
+    yield page.measured({depth: of_depths[depth] for depth in map(jobs.queued, plan.depths)})
+    yield page.judged(depth_claims(of_depths))
 
 
 def main() -> None:
