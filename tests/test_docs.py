@@ -10,6 +10,7 @@ import pytest
 from agentzero.testing import BackendConformance, SerializerConformance
 from tests.environments import Environment
 from tests.pages import Page, Reader, agrees, said
+from tests.ports import having
 from tests.processes import ROOT, START, run
 
 PAGES = [Page(path) for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")))]
@@ -43,7 +44,8 @@ def test_the_programs_print_what_their_comments_say(page: Page, tmp_path: Path) 
 def test_whoever_follows_a_guide_sees_what_it_shows(
     page: Page, environment: Environment, tmp_path: Path
 ) -> None:
-    Reader(environment, tmp_path).follow(page)
+    with having(page.ports):
+        Reader(environment, tmp_path).follow(page)
 
 
 @of_pages
