@@ -40,7 +40,8 @@ class Pipeline:
             in the working directory.
         reply_address: where clients and workers ask.
         events_address, results_address: where workers publish and push; they are told. These three
-            must be the same when the pipeline is started again, so give ports.
+            must be the same when the pipeline is started again: give ports, below those that the
+            system hands out to connections.
         heartbeat: seconds between two announcements of a worker.
         lease: seconds of silence after which a worker's jobs go to others.
         grace: seconds that `run` waits, once it is stopped, for jobs that run.

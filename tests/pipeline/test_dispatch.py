@@ -139,6 +139,15 @@ def test_a_lease_is_good_for_the_worker_that_has_it_only(desk: Desk) -> None:
     assert desk.conclude("w2", job, Outcome.SUCCESS, output={}).jobs == {}
 
 
+def test_a_worker_that_has_a_job_again_owes_a_result_under_the_new_lease(desk: Desk) -> None:
+    old = desk.begin("w1")
+    desk.conclude("w1", old, Outcome.RETURNED)
+    [new] = desk.assign()["w1"]
+    assert desk.conclude("w1", old, Outcome.SUCCESS, output={"old": True}).jobs == {}
+    desk.conclude("w1", new, Outcome.SUCCESS, output={"old": False})
+    assert desk.journal["j1"].instructions == {"old": False}
+
+
 def test_a_job_that_is_handed_back_counts_no_attempt(desk: Desk) -> None:
     job = desk.begin()
     desk.conclude("w1", job, Outcome.RETURNED)

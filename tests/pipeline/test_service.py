@@ -308,6 +308,19 @@ def test_a_wait_without_an_end_keeps_nobody_else_waiting(running: Running, timeo
     assert job.state is State.QUEUED
 
 
+def test_whoever_waits_is_not_answered_between_two_steps(asker: Asker, worker: FakeWorker) -> None:
+    asker.submit("j1")
+    with asker.worker("second") as other, ThreadPoolExecutor() as threads:
+        answer = threads.submit(asker.ended, "j1")
+        worker.announce()
+        other.announce()
+        worker.succeed(*worker.jobs())
+        [job] = other.jobs()
+        assert not answer.done()
+        other.succeed(job, all="done")
+        assert answer.result(PATIENCE).result == {"all": "done"}
+
+
 def test_cancelling_withdraws_a_running_job_and_says_how_many(
     asker: Asker, worker: FakeWorker
 ) -> None:
