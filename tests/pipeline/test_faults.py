@@ -193,27 +193,27 @@ def test_a_full_disk_is_told_to_the_submitter_and_loses_no_accepted_job(
 
 
 def test_workers_may_come_and_go_and_be_killed(stage: Stage) -> None:
-    """Fifty of them, during 20,000 jobs, with a pipeline that is killed three times."""
+    """Fifty leave and fifty come during 20,000 jobs, and the pipeline is killed three times."""
     moment = random.Random(50)
     pipeline = stage.pipeline()
-    workers = [stage.worker(step, slots=8) for step in ("fetch", "store") for _ in range(3)]
-    number, born, finished = 20_000, len(workers), 0
+    workers = [stage.worker(step, slots=8) for step in ("fetch", "store") for _ in range(8)]
+    number, left, finished = 20_000, 0, 0
     with stage.client(timeout=60) as client:
         jobs = client.submit_many({"name": str(n)} for n in range(number))
         while finished < number:
             states = stage.states()
             finished = states["done"] + states["dead"]
-            if born < 50 and finished >= number * (born - 6) / 44:
+            if left < 50 and finished >= number * left / 50:
                 leaving = workers.pop(moment.randrange(len(workers)))
                 os.kill(leaving, moment.choice((signal.SIGKILL, signal.SIGTERM)))
-                workers.append(stage.worker(("fetch", "store")[born % 2], slots=8))
-                born += 1
-                if born in (12, 25, 38):
+                workers.append(stage.worker(("fetch", "store")[left % 2], slots=8))
+                left += 1
+                if left in (12, 25, 38):
                     kill(pipeline)
                     ends(pipeline)
                     pipeline = stage.pipeline()
             time.sleep(0.02)
-        assert born == 50
+        assert left == 50
         overview = client.overview()
     assert overview.done + sum(step.dead for step in overview.steps) == number
     ended_once(stage, jobs)
