@@ -124,6 +124,7 @@ class DeserializationError(AgentZeroSocketError, ValueError):
         name: the socket it came from, or None where no socket was involved.
         topic: the topic it was published under, or None.
         raw: the bytes that could not be read; frames joined where there were several.
+        identity: the peer that sent it to a ROUTER, for `send_to` to answer; else None.
     """
 
     def __init__(
@@ -138,9 +139,11 @@ class DeserializationError(AgentZeroSocketError, ValueError):
         self.name = name
         self.topic = topic
         self.raw = raw
+        self.identity: bytes | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = {"name": self.name, "topic": self.topic, "raw": self.raw}
+        names = ("name", "topic", "raw", "identity")
+        state = {name: getattr(self, name) for name in names}
         return type(self), (str(self),), state
 
 

@@ -155,7 +155,12 @@ def envelope(channel: Channel, message: Message, wanted: Any) -> Envelope:
     if isinstance(message, bytes) or (len(message) > 2 and message[-2]):
         raise _wrong_count(channel, message, "identity and payload were")
     identity, *route, payload = message
-    return Envelope(Identity(identity, tuple(route)), _read(channel, payload, wanted))
+    sender = Identity(identity, tuple(route))
+    try:
+        return Envelope(sender, _read(channel, payload, wanted))
+    except DeserializationError as error:
+        error.identity = sender
+        raise
 
 
 def reply(channel: Channel, message: Message, wanted: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -175,6 +176,19 @@ def test_a_message_with_frames_in_between_is_an_error_once(
             sockets.recv_from("router")
         assert caught.value.raw == raw
     assert sockets.recv_from("router").data == 1
+
+
+@pytest.mark.parametrize("kind", [zmq.REQ, zmq.DEALER])
+def test_whoever_sent_what_cannot_be_read_can_be_answered(
+    sockets: SocketManager, address: str, kind: int
+) -> None:
+    sockets.ensure_and_connect("one", kind, address)
+    sockets.send_multipart("one", [b"{"])
+    with pytest.raises(DeserializationError) as caught:
+        sockets.recv_from("router")
+    error = pickle.loads(pickle.dumps(caught.value))
+    sockets.send_to("router", error.identity, "not understood")
+    assert sockets.recv("one") == "not understood"
 
 
 def test_recv_on_a_router_tells_the_verb_that_keeps_the_sender(

@@ -8,10 +8,53 @@ import socket
 from agentzero.pipeline.errors import PipelineError
 from agentzero.util import extract_hostname_from_tcp_address
 
-__all__ = ["bindable", "local_host_towards", "reachable"]
+__all__ = ["bindable", "check_address", "check_bind", "local_host_towards", "reachable"]
 
 WILDCARD = re.compile(r"tcp://(\*|0\.0\.0\.0|\[::\]):")
 _PORT = re.compile(r":(\d+|\*)$")
+_ADDRESS = re.compile(r"tcp://.+:\d+|(?!tcp:)\w+://.+")
+_BIND = re.compile(r"(tcp|ipc)://.+")
+
+
+def check_address(address: object) -> None:
+    """Raise an error where nobody could connect to that address.
+
+    Raises:
+        TypeError, ValueError: it is no str, or has no transport, or no port that it needs.
+
+    >>> check_address("7710")
+    Traceback (most recent call last):
+      ...
+    ValueError: an address is like 'tcp://127.0.0.1:7710', not '7710'
+    """
+    if not isinstance(address, str):
+        raise TypeError(f"an address is a str, not {address!r}")
+    if not _ADDRESS.fullmatch(address) or not _has_sensible_port(address):
+        raise ValueError(f"an address is like 'tcp://127.0.0.1:7710', not {address!r}")
+
+
+def check_bind(bind: object) -> None:
+    """Raise an error where `bindable` could make nothing of what was asked for.
+
+    Raises:
+        TypeError, ValueError: it is neither None nor a str, or neither tcp nor ipc.
+
+    >>> check_bind("eth0")
+    Traceback (most recent call last):
+      ...
+    ValueError: bind is like 'tcp://eth0' or 'ipc:///run/resize', not 'eth0'
+    """
+    if bind is None:
+        return
+    if not isinstance(bind, str):
+        raise TypeError(f"bind is a str or None, not {bind!r}")
+    if not _BIND.fullmatch(bind) or not _has_sensible_port(bind):
+        raise ValueError(f"bind is like 'tcp://eth0' or 'ipc:///run/resize', not {bind!r}")
+
+
+def _has_sensible_port(address: str) -> bool:
+    port = _PORT.search(address) if address.startswith("tcp://") else None
+    return port is None or port[1] == "*" or int(port[1]) <= 65535
 
 
 def reachable(address: str, host: str) -> str:

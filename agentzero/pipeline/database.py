@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
@@ -11,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from agentzero.pipeline.errors import JournalError
 
-__all__ = ["Row", "Rows", "engine_of", "url_of"]
+__all__ = ["Row", "Rows", "engine_of", "file_of", "url_of"]
 
 Row: TypeAlias = tuple[Any, ...]
 
@@ -81,6 +82,17 @@ def url_of(text: str) -> tuple[sa.URL, str]:
         ) from None
     secrets = [name for name in url.query if "pass" in name.lower()]
     return url, url.difference_update_query(secrets).render_as_string()
+
+
+def file_of(url: sa.URL) -> tuple[int, int] | None:
+    """Return which file a database of SQLite is, by device and number; None where it is none."""
+    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
+        return None
+    try:
+        found = os.stat(url.database)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def engine_of(url: sa.URL, timeout: float) -> sa.Engine:

@@ -7,6 +7,7 @@ time-out where none came; or `Pause`. Its driver is all that differs between syn
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from agentzero.errors import RemoteError, SocketTimeout
 from agentzero.pipeline import errors
+from agentzero.pipeline.checks import checked_seconds
 from agentzero.pipeline.errors import (
     JobCancelled,
     JobFailed,
@@ -60,8 +62,14 @@ T = TypeVar("T")
 # restarted, and what it had received is gone.
 AGAIN = 2.0
 
+# The part of all the time for an answer that passes until a pipeline that drains is asked again.
+PEACE = 0.1
+
 # How many jobs go into one question.
 BATCH = 1000
+
+# What a journal can keep: no database can a NUL, nor UTF-8 a lone surrogate.
+_is_id = re.compile("[^\0\ud800-\udfff]{1,255}").fullmatch
 
 # The errors that a pipeline can name in a refusal, and that are made of their text alone.
 REFUSALS: dict[str, type[Exception]] = {
@@ -104,7 +112,7 @@ def _submissions(
 ) -> Iterator[Submission]:
     if ids is None:
         return (Submission(new_id(), _checked(each)) for each in instructions)
-    pairs = zip(_texts(ids), instructions, strict=True)
+    pairs = zip(_checked_ids(ids), instructions, strict=True)
     return (Submission(id, _checked(each)) for id, each in pairs)
 
 
@@ -114,11 +122,36 @@ def _checked(instructions: Mapping[str, Any]) -> Instructions:
     return dict(instructions)
 
 
-def _texts(ids: Iterable[str]) -> Iterator[str]:
-    for id in ids:
-        if not isinstance(id, str):
-            raise TypeError(f"the id of a job is a str, not {id!r}")
-        yield id
+def _checked_ids(ids: Iterable[str]) -> Iterator[str]:
+    if isinstance(ids, str):
+        raise TypeError(f"several ids are asked for, in a list perhaps, not {ids!r}")
+    return map(_checked_id, ids)
+
+
+def _checked_id(id: object) -> str:
+    if not isinstance(id, str):
+        raise TypeError(f"the id of a job is a str, not {id!r}")
+    if not _is_id(id):
+        raise ValueError(f"the id of a job has 1 to 255 characters, and no NUL: not {_short(id)}")
+    return id
+
+
+def _short(text: str) -> str:
+    return repr(text) if len(text) <= 40 else f"{text[:40]!r}... of {len(text)}"
+
+
+def _checked_step(step: object) -> str | None:
+    if not isinstance(step, str | None):
+        raise TypeError(f"a step is named by its job type, a str, not {step!r}")
+    return step
+
+
+def _checked_limit(limit: object) -> int:
+    if not isinstance(limit, int) or isinstance(limit, bool):
+        raise TypeError(f"limit is a whole number, not {limit!r}")
+    if limit < 0:
+        raise ValueError(f"limit is 0 or more, not {limit}")
+    return limit
 
 
 def _batches(items: Iterable[T]) -> Iterator[list[T]]:
@@ -128,14 +161,14 @@ def _batches(items: Iterable[T]) -> Iterator[list[T]]:
 
 def status(id: str, timeout: float) -> Dialogue[Job]:
     """Return the job of that id."""
-    found = yield from _asked(Status([id]), Found, timeout)
+    found = yield from _asked(Status([_checked_id(id)]), Found, timeout)
     return _only(found, id)
 
 
 def find(ids: Iterable[str], timeout: float) -> Dialogue[list[Job]]:
     """Return the jobs of those ids, in that order, but for those that nobody knows."""
     jobs: list[Job] = []
-    for batch in _batches(_texts(ids)):
+    for batch in _batches(_checked_ids(ids)):
         jobs += (yield from _asked(Status(batch), Found, timeout)).jobs
     return jobs
 
@@ -148,7 +181,7 @@ def result(id: str, timeout: float, patience: float) -> Dialogue[Instructions]:
         timeout: seconds until it has to have ended; 0 asks once.
         patience: seconds for the reply in that case.
     """
-    end = monotonic() + timeout
+    end = monotonic() + checked_seconds(timeout, "timeout")
     job = yield from _heard(id, 0.0, timeout or patience)
     while not job.ended:
         left = end - monotonic()
@@ -164,7 +197,7 @@ def result(id: str, timeout: float, patience: float) -> Dialogue[Instructions]:
 
 def _heard(id: str, seconds: float, timeout: float) -> Dialogue[Job]:
     """Return the job once it has ended, or as it is after so many seconds."""
-    found = yield from _asked(Wait(id, seconds), Found, timeout, seconds)
+    found = yield from _asked(Wait(_checked_id(id), seconds), Found, timeout, seconds)
     return _only(found, id)
 
 
@@ -185,28 +218,28 @@ def _outcome(job: Job) -> Instructions:
 def cancel(ids: Iterable[str], timeout: float) -> Dialogue[int]:
     """Cancel those that have not ended; return how many that were."""
     jobs = 0
-    for batch in _batches(_texts(ids)):
+    for batch in _batches(_checked_ids(ids)):
         jobs += (yield from _asked(Cancel(batch), Count, timeout)).jobs
     return jobs
 
 
 def dead(step: str | None, limit: int, timeout: float) -> Dialogue[list[Job]]:
     """Return the dead letters, the oldest first."""
-    found = yield from _asked(Dead(step, limit), Found, timeout)
+    found = yield from _asked(Dead(_checked_step(step), _checked_limit(limit)), Found, timeout)
     return found.jobs
 
 
 def requeue(ids: Iterable[str], step: str | None, timeout: float) -> Dialogue[int]:
     """Queue dead letters again; return how many: those `ids`, or all where there are none."""
     jobs = 0
-    batches = [*_batches(_texts(ids))]
+    batches = [*_batches(_checked_ids(ids))]
     for batch in batches:
-        jobs += (yield from _asked(Requeue(batch, step), Count, timeout)).jobs
+        jobs += (yield from _asked(Requeue(batch, _checked_step(step)), Count, timeout)).jobs
     return jobs if batches else (yield from _requeue_all(step, timeout))
 
 
 def _requeue_all(step: str | None, timeout: float) -> Dialogue[int]:
-    count = yield from _asked(Requeue(None, step), Count, timeout)
+    count = yield from _asked(Requeue(None, _checked_step(step)), Count, timeout)
     # Those that die again meanwhile are not queued again: that might never end.
     jobs, before = count.jobs, count.time
     while count.more:
@@ -235,6 +268,7 @@ def _asked(question: Question, reply: type[T], timeout: float, seconds: float = 
         Others, as the pipeline refuses.
     """
     end, left = monotonic() + timeout, timeout
+    pause = min(AGAIN, PEACE * timeout)
     while True:
         answer = yield Ask(question, reply, round(min(left, seconds + AGAIN), 3))
         left = max(0.0, end - monotonic())
@@ -247,9 +281,9 @@ def _asked(question: Question, reply: type[T], timeout: float, seconds: float = 
             return answer  # type: ignore[no-any-return]
         else:
             error = _refusal(answer.error)
-            if left <= AGAIN or not isinstance(error, PipelineDraining):
+            if left <= pause or not isinstance(error, PipelineDraining):
                 raise error
-            yield Pause(AGAIN)
+            yield Pause(pause)
 
 
 def _refusal(error: Mapping[str, str]) -> Exception:

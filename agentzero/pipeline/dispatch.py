@@ -40,7 +40,7 @@ class Dispatcher:
 
     Attributes:
         jobs: those in memory, by their ids: the next ones of each queue, and all that run.
-        unsaved: those of them that the journal does not have so yet, above all hand-outs.
+        unsaved: those of them that the journal may not have so yet.
         members: the workers.
         counts: how many jobs the journal has, by step and state.
         tallies: what was done since the start, by step.

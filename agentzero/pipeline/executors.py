@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
-__all__ = ["DaemonThreads", "ExecutorSource", "Pool", "Processes"]
+__all__ = ["DaemonThreads", "ExecutorSource", "Pool", "Processes", "check_executor"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -138,6 +138,21 @@ def _die_with(lifeline: Connection) -> None:
     os._exit(1)
 
 
+def check_executor(source: object) -> None:
+    """Raise an error where a `Pool` could not be made of it.
+
+    Raises:
+        TypeError: it is no executor, and nothing that makes one.
+
+    >>> check_executor("processes")
+    Traceback (most recent call last):
+      ...
+    TypeError: an executor, or a function that makes one, not 'processes'
+    """
+    if source is not None and not isinstance(source, Executor) and not callable(source):
+        raise TypeError(f"an executor, or a function that makes one, not {source!r}")
+
+
 class Pool:
     """The executor of a worker: one that was given, or one of its own.
 
@@ -148,8 +163,7 @@ class Pool:
     """
 
     def __init__(self, source: ExecutorSource, threads: int) -> None:
-        if source is not None and not isinstance(source, Executor) and not callable(source):
-            raise TypeError(f"an executor, or a function that makes one, not {source!r}")
+        check_executor(source)
         self._factory: Callable[[], Executor] | None = None
         if isinstance(source, Executor):
             self.executor: Executor = source

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from agentzero import Envelope, Event, SocketManager
 from agentzero.errors import DeserializationError, SocketTimeout
+from agentzero.events import Identity
 from agentzero.pipeline.wire import Results
 
 __all__ = ["EVENTS", "QUESTIONS", "RESULTS", "Inbox"]
@@ -44,8 +45,16 @@ class Inbox:
         yield from self._arrived(partial(self._sockets.recv, type=Results), RESULTS)
 
     def questions(self) -> Iterator[Envelope]:
-        """Yield what is asked."""
-        yield from self._arrived(self._sockets.recv_from, QUESTIONS)
+        """Yield what is asked, or the error in its place where it cannot be read."""
+        yield from self._arrived(self._question, QUESTIONS)
+
+    def _question(self, name: str, timeout: float) -> Envelope:
+        try:
+            return self._sockets.recv_from(name, timeout)
+        except DeserializationError as error:
+            if not isinstance(error.identity, Identity):
+                raise
+            return Envelope(error.identity, error)
 
     def _arrived(self, recv: Callable[..., T], name: str) -> Iterator[T]:
         for _ in range(MOST if name in self._ready else 0):

@@ -17,13 +17,13 @@ try:
     from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError, StatementError
 
     from agentzero.pipeline import tables
-    from agentzero.pipeline.database import Row, Rows, engine_of, url_of
+    from agentzero.pipeline.database import Row, Rows, engine_of, file_of, url_of
     from agentzero.pipeline.records import Records, storable
 except ModuleNotFoundError as error:
     _mends = "the journal of a pipeline needs SQLAlchemy: pip install 'agentzero[pipeline]'"
     raise ModuleNotFoundError(_mends, name=error.name) from error
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "storable"]
 
 AT_ONCE: Final = 500  # ids in one query: every database sets a limit
 
@@ -92,6 +92,7 @@ class Journal:
             except BaseException:
                 engine.dispose()
                 raise
+        self._file = file_of(self._url)
         self._engine, self._reader = engine, engine.execution_options(reading=True)
         self._hold = Rows(engine, *tables.HOLD)
         self._insert = Rows(engine, *tables.INSERT)
@@ -239,6 +240,11 @@ class Journal:
         self._writer = connection
 
     def _check_hold(self, connection: sa.Connection) -> None:
+        if file_of(self._url) != self._file:
+            raise JournalError(
+                f"the file of {self._shown} was removed or replaced while it was in use: "
+                "put it back, or start the pipeline again without the jobs that it had"
+            )
         if not self._hold(connection, [(self._pipeline, self._epoch)]):
             raise JournalTaken(
                 f"another process has taken over the pipeline {self._pipeline!r} "

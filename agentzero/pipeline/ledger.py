@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import suppress
-from math import inf
 from typing import TypeAlias
 
 from agentzero.errors import SerializationError
@@ -13,13 +11,13 @@ from agentzero.pipeline.changes import Changes, Moment
 from agentzero.pipeline.dispatch import Dispatcher
 from agentzero.pipeline.errors import JournalError, JournalTaken
 from agentzero.pipeline.journal import Journal
+from agentzero.pipeline.wire import Assignment
 
 __all__ = ["Ledger"]
 
 logger = logging.getLogger("agentzero.pipeline")
 
-UNSAVED = 0.05  # seconds after which hand-outs go to the journal, when nothing else does
-PRUNING = 60.0  # seconds between two looks for jobs that need not be kept
+PRUNING = 10.0  # seconds between two looks for jobs that need not be kept
 PRUNED = 1000  # jobs at a time
 
 Refuse: TypeAlias = Callable[[Changes, str, Exception], object]
@@ -43,16 +41,10 @@ class Ledger:
         self._dispatcher = dispatcher
         self._keep = keep
         self._doubtful = False
-        self._unsaved_since = inf
         self._next_pruning = 0.0
 
-    @property
-    def next_due(self) -> float:
-        """When there is something to write at the latest, by the monotonic clock."""
-        return self._unsaved_since + UNSAVED
-
     def commit(self, changes: Changes, refuse: Refuse, now: Moment) -> None:
-        """Write what changes, with the hand-outs of the turns before; then take it in.
+        """Write what changes; then take it in.
 
         Args:
             changes: what was decided.
@@ -65,7 +57,7 @@ class Ledger:
                 workers, who send them again.
         """
         known: set[str] = set()
-        if changes.new or changes.jobs or self._hand_outs_are_due(now):
+        if changes.new or changes.jobs or self._dispatcher.unsaved:
             try:
                 known = self._written(changes, refuse, now)
             except JournalError as error:
@@ -73,7 +65,6 @@ class Ledger:
                 self._failed(error)
                 raise
             self._dispatcher.unsaved.clear()
-            self._unsaved_since = inf
             self.failing = False
         self._dispatcher.absorb(changes, known, now)
 
@@ -90,15 +81,26 @@ class Ledger:
         except JournalError as error:
             self._failed(error)
 
-    def handed_out(self, now: Moment) -> None:
-        """Note that jobs may have been handed out, which the journal does not know yet."""
-        if self._dispatcher.unsaved:
-            self._unsaved_since = min(self._unsaved_since, now.monotonic)
+    def hand_out(self, now: Moment) -> dict[str, list[Assignment]]:
+        """Hand jobs to free slots, and write that down; return them by worker.
 
-    def close(self) -> None:
-        """Write the last hand-outs, if that is possible."""
-        with suppress(JournalError):
-            self._journal.write(changed=self._dispatcher.unsaved.values())
+        A lease that a worker has is in the journal, so that no other worker ever has the same. A
+        failure is logged, and nothing is handed out.
+
+        Raises:
+            JournalTaken: another process has the journal.
+        """
+        assigned = self._dispatcher.assign(now)
+        if assigned:
+            try:
+                self._journal.write(changed=self._dispatcher.unsaved.values())
+            except JournalError as error:
+                for jobs in assigned.values():
+                    self._dispatcher.take_back(jobs, now)
+                self._failed(error)
+                return {}
+            self._dispatcher.unsaved.clear()
+        return assigned
 
     def _written(self, changes: Changes, refuse: Refuse, now: Moment) -> set[str]:
         """Write changes; return which of the new jobs were there before."""
@@ -120,12 +122,6 @@ class Ledger:
                 else:
                     self._dispatcher.spoil(changes, job.id, error, now)
 
-    def _hand_outs_are_due(self, now: Moment) -> bool:
-        # What the journal still has as queued must not come back with the next jobs from there.
-        return self.next_due <= now.monotonic or bool(
-            self._dispatcher.unsaved and self._dispatcher.hungry(now)
-        )
-
     def _failed(self, error: JournalError) -> None:
         if isinstance(error, JournalTaken):
             raise error
@@ -135,12 +131,12 @@ class Ledger:
 
     def _recount(self) -> None:
         """Look what the journal has, after a failure: it may have all of what it refused."""
-        if self._doubtful and not self._dispatcher.unsaved:
+        if self._doubtful:
             self._dispatcher.recount(self._journal.counts())
             self._doubtful = False
 
     def _refill(self, now: Moment) -> None:
-        for step in self._dispatcher.hungry(now) if not self._dispatcher.unsaved else ():
+        for step in self._dispatcher.hungry(now):
             jobs = self._journal.queued(step, now.wall, self._dispatcher.size)
             self._dispatcher.refill(step, jobs, self._journal.next_due(step, now.wall))
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import nullcontext
-from math import inf
-from typing import Any
 
+from agentzero.pipeline.checks import checked_seconds
 from agentzero.pipeline.errors import PipelineError
+from agentzero.pipeline.journal import storable
 from agentzero.pipeline.metrics import Collector, exported
 from agentzero.pipeline.service import Service
 from agentzero.pipeline.settings import Listener, Settings
 from agentzero.pipeline.signals import ending_signals
-from agentzero.pipeline.step import Step
+from agentzero.pipeline.step import Step, check_step
 from agentzero.pipeline.wire import REPLY_ADDRESS
 from agentzero.serializers import Serializer
 
 __all__ = ["Pipeline"]
 
 DAY = 86_400.0
+SHORTEST, LONGEST = 0.01, DAY  # seconds of a heartbeat
 
 
 class Pipeline:
@@ -43,7 +44,7 @@ class Pipeline:
             must be the same when the pipeline is started again: give ports, below those that the
             system hands out to connections.
         heartbeat: seconds between two announcements of a worker.
-        lease: seconds of silence after which a worker's jobs go to others.
+        lease: seconds of silence after which a worker's jobs go to others: two heartbeats or more.
         grace: seconds that `run` waits, once it is stopped, for jobs that run.
         keep: seconds for which done and cancelled jobs stay in the journal; `math.inf` keeps them.
         serializer: a serializer, or the name of one, for all messages and for the journal. None
@@ -68,7 +69,7 @@ class Pipeline:
     def __init__(
         self,
         name: str,
-        steps: Sequence[type[Step]],
+        steps: Iterable[type[Step]],
         journal: str | None = None,
         *,
         reply_address: str = REPLY_ADDRESS,
@@ -84,20 +85,20 @@ class Pipeline:
         metrics_port: int | None = None,
     ) -> None:
         self.settings = Settings(
-            name=name,
+            name=_checked_name(name),
             steps=_checked_steps(steps),
             journal=f"sqlite:///{name}.db" if journal is None else journal,
-            reply_address=reply_address,
-            events_address=events_address,
-            results_address=results_address,
-            heartbeat=_positive(heartbeat, "heartbeat"),
-            lease=_longer(lease, heartbeat),
-            grace=_not_negative(grace, "grace"),
-            keep=_not_negative(keep, "keep"),
+            reply_address=_checked_address(reply_address),
+            events_address=_checked_address(events_address),
+            results_address=_checked_address(results_address),
+            heartbeat=checked_seconds(heartbeat, "heartbeat", least=SHORTEST, most=LONGEST),
+            lease=checked_seconds(lease, "lease", least=2 * heartbeat, most=LONGEST),
+            grace=checked_seconds(grace, "grace"),
+            keep=checked_seconds(keep, "keep"),
             serializer=serializer,
             backend=backend,
-            on_event=on_event,
-            metrics_port=metrics_port,
+            on_event=_checked_listener(on_event),
+            metrics_port=_checked_port(metrics_port),
         )
         self._stops = 0
         self._began = False
@@ -152,40 +153,38 @@ class Pipeline:
         self._stops += 1
 
 
-def _checked_steps(steps: Sequence[type[Step]]) -> tuple[type[Step], ...]:
-    names = [_checked_step(step).job_type for step in steps]
-    if not names:
+def _checked_steps(steps: Iterable[type[Step]]) -> tuple[type[Step], ...]:
+    checked = tuple(map(check_step, steps))
+    if not checked:
         raise ValueError("a pipeline has at least one step")
+    names = [step.job_type for step in checked]
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"two steps have the job type {name!r}")
-    return tuple(steps)
+    return checked
 
 
-def _checked_step(step: Any) -> type[Step]:
-    if not (isinstance(step, type) and issubclass(step, Step)):
-        raise TypeError(f"a step is a subclass of Step, not {step!r}")
-    name: object = getattr(step, "job_type", None)
-    if not isinstance(name, str) or not name:
-        raise TypeError(f"{step.__name__} has no job_type")
-    return step
+def _checked_name(name: object) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a pipeline is a str, not {name!r}")
+    if not name or not storable(name) or "/" in name or "\\" in name:
+        raise ValueError(f"{name!r} cannot be the name of a pipeline")
+    return name
 
 
-def _positive(value: float, name: str) -> float:
-    if not 0 < value < inf:
-        raise ValueError(f"{name} is a number of seconds above 0, not {value!r}")
-    return value
+def _checked_port(port: int | None) -> int | None:
+    if port is not None and not 0 < port < 65536:
+        raise ValueError(f"metrics_port is from 1 to 65535, not {port!r}")
+    return port
 
 
-def _not_negative(value: float, name: str) -> float:
-    if not value >= 0:
-        raise ValueError(f"{name} is a number of seconds, not {value!r}")
-    return value
+def _checked_address(address: object) -> str:
+    if not isinstance(address, str) or "://" not in address:
+        raise ValueError(f"an address is like 'tcp://127.0.0.1:7710', not {address!r}")
+    return address
 
 
-def _longer(lease: float, heartbeat: float) -> float:
-    if not 2 * heartbeat <= lease < inf:
-        raise ValueError(
-            f"a lease of {lease!r} s must outlast two heartbeats of {heartbeat!r} s, and end"
-        )
-    return lease
+def _checked_listener(listener: Listener | None) -> Listener | None:
+    if listener is not None and not callable(listener):
+        raise TypeError(f"on_event is called with each event, which {listener!r} cannot be")
+    return listener

@@ -15,6 +15,7 @@ from agentzero.errors import (
     AgentZeroSocketError,
     DeserializationError,
     PeerUnreachable,
+    SocketBindError,
     SocketNotFound,
     SocketTimeout,
 )
@@ -25,11 +26,10 @@ from agentzero.pipeline.dispatch import Dispatcher
 from agentzero.pipeline.errors import JournalError, JournalTaken
 from agentzero.pipeline.events import Available, Gone, Metric
 from agentzero.pipeline.inbox import EVENTS, QUESTIONS, RESULTS, Inbox
-from agentzero.pipeline.journal import Journal
+from agentzero.pipeline.journal import Journal, storable
 from agentzero.pipeline.ledger import Ledger
 from agentzero.pipeline.members import Member
 from agentzero.pipeline.overview import overview
-from agentzero.pipeline.records import storable
 from agentzero.pipeline.settings import Settings
 from agentzero.pipeline.wire import Order, Overview, Question, Reply, Welcome
 from agentzero.serializers import convert
@@ -95,7 +95,10 @@ class Service:
             (RESULTS, zmq.PULL, settings.results_address),
             (QUESTIONS, zmq.ROUTER, settings.reply_address),
         ):
-            sockets.ensure_and_bind(name, kind, address, zmq.POLLIN)
+            try:
+                sockets.ensure_and_bind(name, kind, address, zmq.POLLIN)
+            except SocketBindError as error:
+                raise SocketBindError(f"{error}; does this pipeline run already?") from error
         for topic in self.audience.topics:
             sockets.set_topic(EVENTS, topic)
         return Welcome(
@@ -110,6 +113,8 @@ class Service:
     def _restore(self) -> None:
         running, counts = self.journal.running(), self.journal.counts()
         self.dispatcher.restore(running, counts, self._now())
+        for step in self.dispatcher.steps:
+            self.journal.queued(step, inf, 1)  # another serializer wrote them? now is the time
         for step in sorted({step for step, _ in counts} - self.dispatcher.steps.keys()):
             logger.warning("the journal has jobs in step %r, which is not in the pipeline", step)
         if running:
@@ -122,7 +127,6 @@ class Service:
         deadline = time.monotonic() + self.settings.grace
         while self._stops() < 2 and self._busy() and time.monotonic() < deadline:
             self._turn()
-        self.ledger.close()
 
     def _busy(self) -> bool:
         """Return whether somebody has a job, or waits for one that is about to be finished."""
@@ -178,7 +182,6 @@ class Service:
         dues = (
             self.desk.next_due - now.monotonic,
             self.dispatcher.next_due - now.wall,
-            self.ledger.next_due - now.monotonic,
         )
         return max(0.0, min(LONGEST, settings.heartbeat / 2, *dues))
 
@@ -210,6 +213,8 @@ class Service:
     def _be_asked(self, changes: Changes, now: Moment) -> None:
         for identity, data in self.inbox.questions():
             try:
+                if isinstance(data, DeserializationError):
+                    raise data
                 question = convert(data, Question)
             except DeserializationError as error:
                 self.desk.refuse(identity, error)
@@ -220,8 +225,7 @@ class Service:
 
     def _hand_out(self, changes: Changes, now: Moment) -> None:
         """Send what workers have to know, and jobs to those with free slots."""
-        assigned = self.dispatcher.assign(now) if self.desk.open else {}
-        self.ledger.handed_out(now)
+        assigned = self.ledger.hand_out(now) if self.desk.open else {}
         for worker, jobs in assigned.items():
             changes.order(worker).jobs.extend(jobs)
         for worker, order in changes.orders.items():

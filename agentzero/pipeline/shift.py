@@ -66,7 +66,9 @@ class Shift:
         self._heartbeat = LONGEST
         self._pause = FIRST_PAUSE
         self._next_beat = math.inf  # until there is a pipeline
-        self._deadline = math.inf  # of what runs, once the worker drains
+        self._draining = False
+        self._deadline = math.inf  # of what runs, once it does
+        self._told = False  # that it waits for nothing else
         self._given_up = False
         self._error: Exception | None = None
 
@@ -212,15 +214,11 @@ class Shift:
 
     # The end
 
-    @property
-    def _draining(self) -> bool:
-        return self._deadline < math.inf
-
     def _drain(self, *, at_once: bool = False) -> None:
         now = monotonic()
         if not self._draining:
             logger.info("worker %s drains", self._links.worker)
-            self._deadline = now + self._grace
+            self._draining, self._deadline = True, now + self._grace
             self._next_beat = min(now, self._next_beat)  # says that it takes no more
         if at_once:
             self._deadline = now
@@ -237,6 +235,17 @@ class Shift:
         if now >= self._deadline:
             self._bench.return_running()
             self._given_up = True
+        elif not self._bench.holdings.running:
+            self._tell_of_results(now)
+
+    def _tell_of_results(self, now: float) -> None:
+        results = len(self._bench.holdings.promised)
+        if results and not self._told:
+            self._told = True
+            seconds, s = round(self._deadline - now, 1), "" if results == 1 else "s"
+            logger.info(
+                "waiting up to %g s for the pipeline to take %d result%s", seconds, results, s
+            )
 
     def _over(self) -> bool:
         """Return whether the pipeline has all that it is owed, or the time is over."""

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import logging
 import random
-from typing import ClassVar
+from inspect import iscoroutinefunction
+from typing import Any, ClassVar
 
+from agentzero.pipeline.checks import checked_seconds
 from agentzero.pipeline.jobs import Instructions
 
-__all__ = ["Step", "backoff"]
+__all__ = ["Step", "backoff", "check_step"]
+
+SHORTEST = 0.001  # seconds of a time limit
+YEAR = 366 * 86_400.0  # seconds
 
 
 class Step:
@@ -64,3 +69,39 @@ def backoff(attempts: int, least: float, most: float) -> float:
     """
     pause = min(most, least * 2.0 ** min(attempts - 1, 1000))
     return pause * random.uniform(0.5, 1.0)
+
+
+def check_step(step: Any) -> type[Step]:
+    """Return a Step class, if it can be one of a pipeline's steps.
+
+    Raises:
+        TypeError: it is no Step class, has no `job_type`, or a number is none.
+        ValueError: a number makes no sense, such as a time limit of 0.
+
+    >>> check_step(Step)
+    Traceback (most recent call last):
+      ...
+    TypeError: Step has no job_type
+    """
+    if not (isinstance(step, type) and issubclass(step, Step)):
+        raise TypeError(f"a step is a subclass of Step, not {step!r}")
+    name: object = getattr(step, "job_type", None)
+    if not isinstance(name, str) or not name:
+        raise TypeError(f"{step.__name__} has no job_type")
+    if iscoroutinefunction(step.execute):
+        raise TypeError(f"{step.__name__}.execute is no coroutine: it runs in an executor")
+    retries: object = step.max_retries
+    if not isinstance(retries, int) or isinstance(retries, bool):
+        raise TypeError(f"{step.__name__}.max_retries is a whole number, not {retries!r}")
+    if retries < 0:
+        raise ValueError(f"{step.__name__}.max_retries is 0 or more, not {retries}")
+    _check_times(step)
+    return step
+
+
+def _check_times(step: type[Step]) -> None:
+    name, most = step.__name__, YEAR
+    least = checked_seconds(step.min_backoff, f"{name}.min_backoff", most=most)
+    checked_seconds(step.max_backoff, f"{name}.max_backoff", least=least, most=most)
+    if step.time_limit is not None:
+        checked_seconds(step.time_limit, f"{name}.time_limit", least=SHORTEST)

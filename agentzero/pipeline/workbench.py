@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 from concurrent.futures import BrokenExecutor, Executor, Future
 from functools import partial
 from typing import NamedTuple
@@ -18,6 +19,10 @@ from agentzero.serializers import Serializer
 from agentzero.util import serialized_exception
 
 __all__ = ["Done", "Workbench"]
+
+logger = logging.getLogger("agentzero.pipeline")
+
+LONGEST = 200  # characters of an error's text in the log: events and the journal have it all
 
 
 class Done(NamedTuple):
@@ -168,6 +173,11 @@ class Workbench:
             self._answer(job, Outcome.FAILED, seconds, error=error)
             self._publish("error", Error(*self._who, error, job.id))
             self._publish("failed", Failed(*what))
+            self._log(job, error)
+
+    def _log(self, job: Holding, error: Mapping[str, str]) -> None:
+        place = job.id, self._step.job_type, job.attempt
+        logger.warning("job %s failed in step %s, attempt %d: %s", *place, _in_short(error))
 
     def _return(self, job: Holding) -> None:
         self._answer(job, Outcome.RETURNED)
@@ -182,3 +192,8 @@ class Workbench:
     ) -> None:
         job.result = Result(job.id, job.lease, outcome, output, error, seconds)
         self.unsent.append(job)
+
+
+def _in_short(error: Mapping[str, str]) -> str:
+    lines = error["message"].strip().splitlines()
+    return f"{error['name']}: {lines[0][:LONGEST]}" if lines else error["name"]

@@ -8,12 +8,14 @@ import socket
 from contextlib import nullcontext
 from queue import SimpleQueue
 
+from agentzero.pipeline.addresses import check_address, check_bind
+from agentzero.pipeline.checks import checked_seconds
 from agentzero.pipeline.errors import PipelineError
-from agentzero.pipeline.executors import ExecutorSource, Pool
+from agentzero.pipeline.executors import ExecutorSource, Pool, check_executor
 from agentzero.pipeline.links import Links
 from agentzero.pipeline.shift import Mailbox, Shift, Stop
 from agentzero.pipeline.signals import ending_signals
-from agentzero.pipeline.step import Step
+from agentzero.pipeline.step import Step, check_step
 from agentzero.pipeline.wire import REPLY_ADDRESS
 from agentzero.serializers import Serializer
 
@@ -41,6 +43,9 @@ class Worker:
             handed back as well.
         serializer: that of the pipeline: one, its name, or None for $AGENTZERO_SERIALIZER, else
             JSON.
+
+    Raises:
+        TypeError, ValueError: one of these makes no sense.
 
     Attributes:
         id: its name in the events; another one for each worker.
@@ -71,18 +76,19 @@ class Worker:
     ) -> None:
         if not isinstance(step, Step):
             raise TypeError(f"a worker is given an instance of a Step, not {step!r}")
-        if not getattr(step, "job_type", None):
-            raise TypeError(f"{type(step).__name__} has no job_type")
-        if slots < 1:
-            raise ValueError(f"a worker has 1 slot or more, not {slots}")
+        if check_step(type(step)).execute is Step.execute:
+            raise TypeError(f"{type(step).__name__} does not say how to execute")
+        check_address(reply_address)
+        check_executor(executor)
+        check_bind(bind)
         self.id = _new_id()
         self._process = os.getpid()
         self._step = step
         self._reply_address = reply_address
-        self._slots = slots
+        self._slots = _checked_slots(slots)
         self._executor = executor
         self._bind = bind
-        self._grace = grace
+        self._grace = checked_seconds(grace, "grace")
         self._serializer = serializer
         # One that is safe to put into amid itself, as signal handlers do.
         self._inbox: Mailbox = SimpleQueue()
@@ -134,6 +140,14 @@ class Worker:
             pool.close()
             raise
         return Shift(self._step, links, pool, self._slots, self._grace, self._inbox)
+
+
+def _checked_slots(slots: object) -> int:
+    if not isinstance(slots, int) or isinstance(slots, bool):
+        raise TypeError(f"slots is a whole number, not {slots!r}")
+    if slots < 1:
+        raise ValueError(f"a worker has 1 slot or more, not {slots}")
+    return slots
 
 
 def _new_id() -> str:

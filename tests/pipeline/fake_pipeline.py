@@ -163,6 +163,15 @@ class FakePipeline:
         return result.output
 
 
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What the pipeline's logger said that is more than information."""
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if record.name == "agentzero.pipeline" and record.levelname == "WARNING"
+    ]
+
+
 def job(name: str, do: str = "echo", *, lease: int = 1, **details: object) -> Assignment:
     """An assignment of a chore."""
     if do == "echo":

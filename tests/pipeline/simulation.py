@@ -243,7 +243,13 @@ class Simulation:
         for step in self.dispatcher.hungry(now):
             jobs = self.journal.queued(step, now.wall, self.dispatcher.size)
             self.dispatcher.refill(step, jobs, self.journal.next_due(step, now.wall))
-        for worker, jobs in self.dispatcher.assign(now).items():
+        assigned = self.dispatcher.assign(now)
+        self.journal.write([], list(self.dispatcher.unsaved.values()))
+        self.dispatcher.unsaved.clear()
+        if not self.calm and self.random.random() < 0.05:
+            self.start()  # killed with the hand-outs written, and nobody told
+            return
+        for worker, jobs in assigned.items():
             if self.random.random() < 0.1:
                 self.dispatcher.take_back(jobs, now)
             else:

@@ -156,6 +156,9 @@ def test_as_many_ids_as_instructions_are_needed(
         ([1], None, TypeError),
         ("{}", None, TypeError),
         ({}, 7, TypeError),
+        ({}, "", ValueError),
+        ({}, "x" * 256, ValueError),
+        ({}, "x\0y", ValueError),
         ({"number": math.nan}, None, SerializationError),
     ],
 )
@@ -164,6 +167,72 @@ def test_what_cannot_be_submitted_is_not_sent(
 ) -> None:
     with pytest.raises(error):
         client.submit(instructions, id=id)
+    assert pipeline.asked == []
+
+
+@pytest.mark.parametrize("verb", ["status", "result", "cancel", "requeue"])
+@pytest.mark.parametrize(
+    ("id", "error", "text"),
+    [
+        (3, TypeError, "the id of a job is a str, not 3"),
+        (None, TypeError, "the id of a job is a str, not None"),
+        ("", ValueError, "1 to 255 characters, and no NUL: not ''"),
+        ("x" * 256, ValueError, f"1 to 255 characters.*'{'x' * 40}'... of 256"),
+        ("x\0y", ValueError, "no NUL"),
+        ("\ud800", ValueError, "the id of a job"),
+    ],
+)
+def test_what_is_no_id_is_not_asked_for(
+    verb: str, id: Any, error: type[Exception], text: str, client: Any, pipeline: FakePipeline
+) -> None:
+    with pytest.raises(error, match=text):
+        getattr(client, verb)(id)
+    assert pipeline.asked == []
+
+
+def test_an_id_may_have_255_characters_of_any_kind(client: Any) -> None:
+    id = client.submit({"number": 1}, id="\n" + "\N{GRINNING FACE}" * 254)
+    assert client.status(id).id == id
+
+
+@pytest.mark.parametrize(
+    ("ask", "error", "text"),
+    [
+        (lambda client: client.find("abc"), TypeError, "several ids .*, not 'abc'"),
+        (lambda client: client.find([""]), ValueError, "1 to 255 characters"),
+        (lambda client: client.submit_many([{}], ids="a"), TypeError, "several ids"),
+        (lambda client: client.dead(limit=-1), ValueError, "limit is 0 or more, not -1"),
+        (lambda client: client.dead(limit=1.5), TypeError, "limit is a whole number, not 1.5"),
+        (lambda client: client.dead(limit=True), TypeError, "limit is a whole number"),
+        (lambda client: client.dead(3), TypeError, "a step is named by its job type.* not 3"),
+        (lambda client: client.requeue(step=3), TypeError, "a step is named by its job type"),
+        (lambda client: client.requeue("a", step=3), TypeError, "a step is named"),
+        (
+            lambda client: client.result("a", "1"),
+            TypeError,
+            "timeout is a number of seconds, 0 or more, not .*'1'",
+        ),
+        (
+            lambda client: client.result("a", math.nan),
+            ValueError,
+            "timeout is a number of seconds, 0 or more",
+        ),
+        (
+            lambda client: client.result("a", -1),
+            ValueError,
+            "timeout is a number of seconds, 0 or more",
+        ),
+    ],
+)
+def test_what_makes_no_question_is_not_asked(
+    ask: Callable[[Any], object],
+    error: type[Exception],
+    text: str,
+    client: Any,
+    pipeline: FakePipeline,
+) -> None:
+    with pytest.raises(error, match=text):
+        ask(client)
     assert pipeline.asked == []
 
 
@@ -337,9 +406,11 @@ def test_a_pipeline_that_goes_for_good_does_not_keep_whoever_waits_for_a_result(
         waiting.result()
 
 
+@pytest.mark.parametrize("timeout", [1, 2])
 def test_a_draining_pipeline_is_asked_again_until_it_is_back(
-    client: Any, pipeline: FakePipeline, impatient: None
+    timeout: float, connect: Callable[..., Any], pipeline: FakePipeline
 ) -> None:
+    client = connect(pipeline.address, timeout=timeout)
     refusals = iter([PipelineDraining("it ends"), PipelineDraining("it ends")])
 
     def answer(question: Any) -> Any:
@@ -352,13 +423,23 @@ def test_a_draining_pipeline_is_asked_again_until_it_is_back(
     assert len(pipeline.asked) == 3
 
 
+@pytest.mark.parametrize(("timeout", "seconds"), [(2, 0.2), (10, 1.0), (math.inf, 2.0)])
+def test_a_draining_pipeline_is_left_in_peace_for_a_part_of_the_time(
+    timeout: float, seconds: float
+) -> None:
+    submitting = dialogues.submit_many([{}], None, timeout)
+    next(submitting)
+    refused = Refused(serialized_exception(PipelineDraining("it ends")))
+    assert submitting.send(refused) == dialogues.Pause(seconds)
+
+
 def test_a_pipeline_that_drains_for_long_is_left_in_peace(
-    connect: Callable[..., Any], pipeline: FakePipeline, impatient: None
+    connect: Callable[..., Any], pipeline: FakePipeline
 ) -> None:
     pipeline.answer = lambda question: Refused(serialized_exception(PipelineDraining("it ends")))
     with pytest.raises(PipelineDraining, match="it ends"):
         connect(pipeline.address, timeout=0.5).submit({"number": 1})
-    assert 2 <= len(pipeline.asked) <= 6
+    assert 2 <= len(pipeline.asked) <= 10
 
 
 @pytest.mark.parametrize(
@@ -369,7 +450,7 @@ def test_what_the_pipeline_refuses_is_raised(
 ) -> None:
     pipeline.answer = lambda question: Refused(serialized_exception(error))
     with pytest.raises(type(error), match=str(error)):
-        connect(pipeline.address, timeout=1).submit({})
+        connect(pipeline.address, timeout=0.5).submit({})
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -314,3 +315,24 @@ def test_without_sqlalchemy_it_says_what_to_install(environment: Environment) ->
     done = environment.run("-c", "import agentzero.pipeline.journal")
     assert "ModuleNotFoundError: " in done.stderr
     assert "pip install 'agentzero[pipeline]'" in done.stderr
+
+
+# Files that go away
+
+
+def test_a_file_that_is_removed_or_replaced_is_written_to_no_more(
+    sqlite: SQLite, tmp_path: Path
+) -> None:
+    journal = Journal(sqlite.url, "p")
+    journal.open()
+    journal.write(new=[a_job("a")])
+    away, file = tmp_path / "away.db", Path(sqlite.url.removeprefix("sqlite:///"))
+    file.rename(away)
+    for replace in (lambda: None, file.touch):
+        replace()
+        with pytest.raises(JournalError, match="was removed or replaced while it was in use"):
+            journal.write(new=[a_job("b")])
+    away.rename(file)
+    assert journal.write(new=[a_job("b")]) == set()
+    assert len(journal.get(["a", "b"])) == 2
+    journal.close()

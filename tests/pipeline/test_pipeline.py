@@ -40,8 +40,49 @@ def test_steps_are_checked(steps: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_retries", "3"),
+        ("max_retries", None),
+        ("max_retries", -1),
+        ("max_retries", 1.5),
+        ("max_retries", True),
+        ("min_backoff", "3"),
+        ("min_backoff", nan),
+        ("min_backoff", inf),
+        ("min_backoff", 3.0),
+        ("max_backoff", -1),
+        ("time_limit", 0),
+        ("time_limit", nan),
+        ("time_limit", "1"),
+        ("job_type", 3),
+    ],
+    ids=str,
+)
+def test_what_a_step_says_is_checked(name: str, value: object) -> None:
+    wrong = type("Wrong", (Divide,), {name: value})
+    with pytest.raises((TypeError, ValueError), match=name.removeprefix("min_")):
+        Pipeline("numbers", [wrong])
+
+
+def test_steps_may_come_from_a_generator() -> None:
+    assert Pipeline("numbers", (step for step in [Divide])).job_types == ["divide"]
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "nul\0", 3], ids=repr)
+def test_the_name_is_checked(name: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match="name of a pipeline"):
+        Pipeline(name, [Divide])
+
+
+@pytest.mark.parametrize(
     "options",
     [
+        {"reply_address": 3},
+        {"events_address": "nowhere"},
+        {"metrics_port": 70_000},
+        {"on_event": 3},
+        {"heartbeat": "1"},
         {"heartbeat": 0},
         {"heartbeat": nan},
         {"heartbeat": inf, "lease": inf},

@@ -387,6 +387,25 @@ def test_a_result_that_the_journal_cannot_hold_is_a_failure(running: Running) ->
         assert (dead.state, dead.error["message"]) == (State.DEAD, "not this")
 
 
+@pytest.mark.parametrize("raw", [b"{", b"\xff", b""])
+def test_a_question_that_cannot_be_read_is_refused(asker: Asker, raw: bytes) -> None:
+    with SocketManager(linger=0) as sockets:
+        sockets.ensure_and_connect("ask", zmq.REQ, asker.pipeline.settings.reply_address)
+        sockets.send_multipart("ask", [raw])
+        reply = sockets.recv("ask", timeout=PATIENCE, type=Reply)
+    assert isinstance(reply, Refused)
+    assert "cannot read a message" in reply.error["message"]
+
+
+def test_a_journal_of_another_serializer_is_refused_at_the_start(
+    running: Running, make: Callable[..., Pipeline]
+) -> None:
+    with running() as asker:
+        asker.submit("j1")
+    with pytest.raises(JournalError, match=r"'j1' .* cannot be read"):
+        make(serializer="msgpack").run()
+
+
 def test_garbage_on_any_socket_stops_nothing(asker: Asker, worker: FakeWorker) -> None:
     settings = asker.pipeline.settings
     with SocketManager(linger=1) as sockets:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,14 @@ from agentzero.pipeline.events import Error, Failed, Metric, Started, Success
 from agentzero.pipeline.wire import Outcome, Refused
 from agentzero.serializers import JSON
 from tests.pipeline.chores import Chore
-from tests.pipeline.fake_pipeline import FakePipeline, Gate, Running, eventually, job
+from tests.pipeline.fake_pipeline import (
+    FakePipeline,
+    Gate,
+    Running,
+    eventually,
+    job,
+    warnings,
+)
 from tests.pipeline.fake_pipeline import gate as gate
 from tests.pipeline.fake_pipeline import pipeline as pipeline
 from tests.pipeline.fake_pipeline import start as start
@@ -98,12 +106,34 @@ def test_a_worker_runs_once(pipeline: FakePipeline, start: Start) -> None:
         running.worker.run()
 
 
+class Endless(Chore):
+    time_limit = 0
+
+
 @pytest.mark.parametrize(
     ("step", "options", "error", "text"),
     [
         (Chore, {}, TypeError, "an instance of a Step"),
         (Step(), {}, TypeError, "Step has no job_type"),
+        (Endless(), {}, ValueError, "Endless.time_limit is a number of seconds, 0.001 or more"),
         (Chore(), {"slots": 0}, ValueError, "1 slot or more"),
+        (Chore(), {"slots": 1.5}, TypeError, "slots is a whole number, not 1.5"),
+        (Chore(), {"slots": "2"}, TypeError, "slots is a whole number, not '2'"),
+        (Chore(), {"slots": True}, TypeError, "slots is a whole number, not True"),
+        (Chore(), {"executor": "processes"}, TypeError, "an executor, .*, not 'processes'"),
+        (Chore(), {"executor": 3}, TypeError, "an executor, or a function that makes one, not 3"),
+        (Chore(), {"bind": 3}, TypeError, "bind is a str or None, not 3"),
+        (Chore(), {"bind": "x"}, ValueError, "bind is like 'tcp://eth0' .*, not 'x'"),
+        (Chore(), {"bind": "tcp://"}, ValueError, "bind is like"),
+        (Chore(), {"bind": "inproc://x"}, ValueError, "bind is like"),
+        (Chore(), {"bind": "tcp://*:65536"}, ValueError, "bind is like"),
+        (Chore(), {"grace": -1}, ValueError, "grace is a number of seconds, 0 or more"),
+        (Chore(), {"grace": math.nan}, ValueError, "grace is a number of seconds, 0 or more"),
+        (Chore(), {"grace": "1"}, TypeError, "grace is a number of seconds"),
+        (Chore(), {"reply_address": 3}, TypeError, "an address is a str, not 3"),
+        (Chore(), {"reply_address": "7710"}, ValueError, "an address is like .*, not '7710'"),
+        (Chore(), {"reply_address": "tcp://here"}, ValueError, "an address is like"),
+        (Chore(), {"reply_address": "tcp://here:65536"}, ValueError, "an address is like"),
     ],
 )
 def test_what_makes_no_worker_is_refused(
@@ -111,6 +141,22 @@ def test_what_makes_no_worker_is_refused(
 ) -> None:
     with pytest.raises(error, match=text):
         Worker(step, **options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"bind": "tcp://[::1]"},
+        {"bind": "tcp://eth0:7000"},
+        {"bind": "ipc://resize"},
+        {"reply_address": "tcp://[::1]:7710"},
+        {"reply_address": "ipc:///run/jobs"},
+        {"grace": 0},
+        {"grace": math.inf},
+    ],
+)
+def test_what_makes_a_worker_is_not(options: Any) -> None:
+    assert Worker(Chore(), **options).id
 
 
 def test_as_many_jobs_run_at_a_time_as_there_are_slots(
@@ -224,6 +270,31 @@ def test_failure_is_told_in_events(pipeline: FakePipeline, start: Start) -> None
     assert (error.job, error.error["message"]) == ("j1", "too small")
     assert "raise ValueError" in error.error["traceback"]
     assert pipeline.event(Failed).job == "j1"
+
+
+@pytest.mark.parametrize(
+    ("do", "details", "error"),
+    [
+        ("fail", {"text": "too small"}, "ValueError: too small"),
+        ("fail", {"text": "\nfirst\nsecond"}, "ValueError: first"),
+        ("fail", {"text": "x" * 201}, "ValueError: " + "x" * 200),
+        ("interrupt", {}, "KeyboardInterrupt"),
+    ],
+)
+def test_failure_is_logged_in_one_line(
+    pipeline: FakePipeline,
+    start: Start,
+    caplog: pytest.LogCaptureFixture,
+    do: str,
+    details: Any,
+    error: str,
+) -> None:
+    start(pipeline)
+    pipeline.meet()
+    pipeline.order(job("j1", do, **details))
+    pipeline.event(Failed)
+    pipeline.done(job("j2"))
+    assert warnings(caplog) == [f"job j1 failed in step chore, attempt 1: {error}"]
 
 
 def test_what_a_step_logs_is_published(pipeline: FakePipeline, start: Start) -> None:

@@ -115,6 +115,7 @@ def test_a_job_withdrawn_before_it_begins_is_never_begun(
     pipeline.order(gate.job("j1"), gate.job("j2"), gate.job("j3"))
     gate.begun("j1")
     pipeline.order(withdrawn=[("j2", 1)])
+    pipeline.available(lambda event: event.jobs.keys() == {"j1", "j3"})
     gate.open()
     assert pipeline.results(2).keys() == {"j1", "j3"}
     assert not gate.times("j2")

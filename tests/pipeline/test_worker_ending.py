@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -87,6 +88,36 @@ def test_stopping_twice_is_as_stopping_once(
     result = pipeline.result()
     assert result.outcome is Outcome.SUCCESS
     pipeline.settle(result)
+    ending.ended()
+
+
+@pytest.mark.parametrize(("jobs", "text"), [(1, "1 result"), (2, "2 results")])
+def test_it_says_once_that_it_waits_for_its_results_to_be_taken(
+    pipeline: FakePipeline, start: Start, caplog: pytest.LogCaptureFixture, jobs: int, text: str
+) -> None:
+    caplog.set_level("INFO", "agentzero.pipeline")
+    ending = start(pipeline, grace=1000.0)
+    pipeline.meet()
+    pipeline.order(*(job(f"j{number}") for number in range(jobs)))
+    results = pipeline.results(jobs)
+    ending.stop()
+    for _ in range(3):
+        pipeline.available(lambda event: event.slots == 0)
+    pipeline.settle(*results.values())
+    ending.ended()
+    said = [line for line in caplog.messages if line.startswith("waiting up to")]
+    assert said == [f"waiting up to 1000 s for the pipeline to take {text}"]
+
+
+def test_a_grace_without_end_is_one(pipeline: FakePipeline, start: Start, gate: Gate) -> None:
+    ending = start(pipeline, grace=math.inf)
+    pipeline.meet()
+    pipeline.order(gate.job("j1"))
+    gate.begun("j1")
+    ending.stop()
+    pipeline.available(lambda event: event.slots == 0)
+    gate.open()
+    pipeline.settle(pipeline.result())
     ending.ended()
 
 

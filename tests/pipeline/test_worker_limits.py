@@ -11,7 +11,7 @@ from agentzero.pipeline.errors import StepHung
 from agentzero.pipeline.events import Error, Gone
 from agentzero.pipeline.wire import Outcome
 from tests.pipeline.chores import HastyChore
-from tests.pipeline.fake_pipeline import FakePipeline, Gate, Running, job
+from tests.pipeline.fake_pipeline import FakePipeline, Gate, Running, job, warnings
 from tests.pipeline.fake_pipeline import gate as gate
 from tests.pipeline.fake_pipeline import pipeline as pipeline
 from tests.pipeline.fake_pipeline import start as start
@@ -20,7 +20,7 @@ Start = Callable[..., Running]
 
 
 def test_a_job_past_its_time_limit_has_failed(
-    pipeline: FakePipeline, start: Start, gate: Gate
+    pipeline: FakePipeline, start: Start, gate: Gate, caplog: pytest.LogCaptureFixture
 ) -> None:
     start(pipeline, HastyChore(), slots=2)
     pipeline.meet()
@@ -31,6 +31,9 @@ def test_a_job_past_its_time_limit_has_failed(
     assert result.error["name"] == "TimeLimitExceeded"
     assert result.error["message"] == "ran for more than 0.2 s"
     assert result.seconds == 0.2
+    assert warnings(caplog) == [
+        "job j1 failed in step chore, attempt 1: TimeLimitExceeded: ran for more than 0.2 s"
+    ]
 
 
 def test_it_is_noticed_between_heartbeats(
