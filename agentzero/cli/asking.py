@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import math
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeAlias
 
 import click
 
+from agentzero.cli.options import Seconds
+from agentzero.errors import AgentZeroSocketError
 from agentzero.pipeline import Client
 from agentzero.pipeline.wire import REPLY_ADDRESS
 
@@ -31,7 +37,21 @@ _address = click.option(
     show_default=True,
     help="Where the pipeline answers.",
 )
-_seconds = click.FloatRange(min=0)
+
+
+@contextmanager
+def _asking(address: str, timeout: float) -> Iterator[Client]:
+    """Have a client; that its answers cannot be written is an error as others are."""
+    with Client(address, timeout=timeout) as client:
+        try:
+            yield client
+        except AgentZeroSocketError:
+            raise  # some are OSErrors as well
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # nobody reads on, which is no trouble
+            sys.stdout = io.StringIO()  # or else Python writes the rest of it when it ends
+            raise click.ClickException(str(error)) from error
 
 
 def asks(command: Callable[Concatenate[Client, P], Any]) -> Command:
@@ -40,7 +60,7 @@ def asks(command: Callable[Concatenate[Client, P], Any]) -> Command:
     @_address
     @click.option(
         "--timeout",
-        type=_seconds,
+        type=Seconds(),
         metavar="SECONDS",
         default=PATIENCE,
         show_default=True,
@@ -48,7 +68,7 @@ def asks(command: Callable[Concatenate[Client, P], Any]) -> Command:
     )
     @wraps(command)
     def run(address: str, timeout: float, *args: P.args, **kwargs: P.kwargs) -> Any:
-        with Client(address, timeout=timeout) as client:
+        with _asking(address, timeout) as client:
             return command(client, *args, **kwargs)
 
     return run
@@ -60,7 +80,7 @@ def waits(command: Callable[Concatenate[Client, float, P], Any]) -> Command:
     @_address
     @click.option(
         "--timeout",
-        type=_seconds,
+        type=Seconds(),
         metavar="SECONDS",
         help=f"How long to wait. Without it: {PATIENCE:g} s for the pipeline to answer, and for "
         "a job to end as long as that takes.",
@@ -68,7 +88,7 @@ def waits(command: Callable[Concatenate[Client, float, P], Any]) -> Command:
     @wraps(command)
     def run(address: str, timeout: float | None, *args: P.args, **kwargs: P.kwargs) -> Any:
         patience, waiting = (PATIENCE, math.inf) if timeout is None else (timeout, timeout)
-        with Client(address, timeout=patience) as client:
+        with _asking(address, patience) as client:
             return command(client, waiting, *args, **kwargs)
 
     return run

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import click
 
-from agentzero.cli.output import warn
+from agentzero.cli.output import one_line, warn
 from agentzero.cli.rates import Progress, progress
 from agentzero.pipeline.wire import LogLine, Overview, StepOverview, WorkerOverview
 
@@ -97,12 +97,3 @@ def log_text(line: LogLine) -> str:
     ' resize: disk full'
     """
     return f"{clock(line.created)} {one_line(line.name)}: {one_line(line.message)}"
-
-
-def one_line(text: str) -> str:
-    r"""Return text from elsewhere without what would move the cursor, or do worse.
-
-    >>> one_line("two\nlines, \x1b[31mred")
-    'two lines, [31mred'
-    """
-    return "".join(c if c.isprintable() else " " if c.isspace() else "" for c in text)

@@ -2,27 +2,100 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
+import msgspec
 
 from agentzero.serializers import JSON
 
-__all__ = ["show", "warn"]
+__all__ = ["errors_told", "one_line", "show", "show_bytes", "show_event", "warn"]
 
 
 def show(item: Any) -> None:
-    """Write an item of data."""
-    packed = JSON().pack(item)
-    if sys.stdout.isatty():
-        from rich.console import Console
+    """Write an item of data.
 
-        Console().print_json(packed.decode())
+    Raises:
+        SerializationError: it has no form in JSON.
+    """
+    _show(JSON().pack(item))
+
+
+def show_event(topic: bytes, data: Any) -> None:
+    """Write a published message; of a topic that is no UTF-8, its bytes are shown as escapes.
+
+    Raises:
+        SerializationError: its data has no form in JSON.
+    """
+    text = topic.decode(errors="backslashreplace")
+    if sys.stdout.isatty():
+        _show(JSON().pack(data), text)
     else:
+        _show(JSON().pack({"topic": text, "data": data}))
+
+
+def show_bytes(payload: bytes) -> None:
+    """Write bytes as they are, and a newline."""
+    click.echo(payload)
+
+
+def _show(packed: bytes, headline: str = "") -> None:
+    if not sys.stdout.isatty():
         click.echo(packed)
+        return
+    from rich.console import Console
+    from rich.highlighter import JSONHighlighter
+    from rich.text import Text
+
+    lines = msgspec.json.format(packed).decode().split("\n")
+    text = JSONHighlighter()("\n".join(map(_harmless, lines)))
+    if headline:
+        text = Text.assemble((_harmless(headline), "bold"), " ", text)
+    Console().print(text, soft_wrap=True)
+
+
+def _harmless(text: str) -> str:
+    """Return text from elsewhere with escapes for what would move the cursor, or do worse."""
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
 def warn(words: object) -> None:
-    """Say something that is no data."""
-    click.echo(words, err=True)
+    """Say something that is no data, in one line."""
+    click.echo(one_line(str(words)), err=True)
+
+
+class OneLine(logging.Formatter):
+    """Records as errors, each in one line, with what was raised and without where."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        cause = record.exc_info[1] if record.exc_info else None
+        said = f"Error: {record.getMessage()}{'' if cause is None else f': {cause}'}"
+        return one_line(said)
+
+
+@contextmanager
+def errors_told() -> Iterator[None]:
+    """Have what the library goes on after written to standard error, a line each."""
+    logger = logging.getLogger("agentzero")
+    handler = logging.StreamHandler()
+    handler.setFormatter(OneLine())
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+def one_line(text: str) -> str:
+    r"""Return text from elsewhere without what would move the cursor, or do worse.
+
+    >>> one_line("two\nlines, \x1b[31mred")
+    'two lines, [31mred'
+    """
+    return "".join(c if c.isprintable() else " " if c.isspace() else "" for c in text)

@@ -145,7 +145,7 @@ def cancel(client: Client, ids: tuple[str, ...]) -> None:
 @click.option("--step", metavar="STEP", help="Only those of this step.")
 @click.option(
     "--limit",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, 1_000_000_000),
     default=100,
     show_default=True,
     metavar="N",

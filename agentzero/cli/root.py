@@ -1,4 +1,4 @@
-"""The command `agentzero`: its groups, imported when they are asked for, and how it ends."""
+"""The command `agentzero`: its commands, imported when they are asked for, and how it ends."""
 
 from __future__ import annotations
 
@@ -9,23 +9,48 @@ import click
 
 from agentzero import __version__
 from agentzero.cli.lazy import LazyGroup
+from agentzero.cli.output import warn
 from agentzero.errors import AgentZeroSocketError
 
 __all__ = ["agentzero", "run"]
 
-GROUPS = {"pipeline": "Serve a durable worker pipeline, work for it, submit jobs, watch it."}
+COMMANDS = {
+    "bench": "Measure how fast messages go.",
+    "completion": "Have a shell complete what you type.",
+    "doctor": "Find out what answers at ADDRESS.",
+    "keygen": "Make a pair of CURVE keys.",
+    "logs": "Print log records as they come.",
+    "pipeline": "Serve a durable worker pipeline, work for it, submit jobs, watch it.",
+    "plugins": "List serializers and backends.",
+    "proxy": "Pass messages on between two addresses.",
+    "pub": "Publish messages under TOPIC.",
+    "pull": "Print the messages that are handed out here.",
+    "push": "Hand out messages, each to one that pulls.",
+    "rep": "Answer questions.",
+    "req": "Ask, and print the replies.",
+    "sub": "Print what is published.",
+}
 
 INTERRUPTED = 130  # as of a process that SIGINT ended
 
 
-@click.group(cls=LazyGroup, later=GROUPS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup, later=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def agentzero() -> None:
     """AgentZero: ZeroMQ sockets by name, and what is built on them.
 
+    Data is written to standard output, all else to standard error. The exit code is 0, or 1 where
+    something failed or took too long, or 2 where the command was not understood.
+
     \b
     Example:
-      agentzero pipeline --help
+      agentzero sub tcp://127.0.0.1:6000 --count 1 &
+      agentzero pub tcp://127.0.0.1:6000 weather sunny
+
+    Each command has a --help of its own. "agentzero completion --help" tells how to have a shell
+    complete what you type.
     """
 
 
@@ -34,7 +59,7 @@ def run() -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # any id can be shown
     try:
-        code = agentzero.main(standalone_mode=False)
+        code = agentzero.main(prog_name="agentzero", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -50,5 +75,5 @@ def run() -> int:
 
 
 def _failed(error: Exception, code: int) -> int:
-    click.echo(f"Error: {error}", err=True)
+    warn(f"Error: {error}")
     return code

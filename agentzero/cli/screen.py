@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 
-from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -14,6 +13,7 @@ from rich.text import Text
 
 from agentzero.cli.lines import clock, log_text, one_line, time_left
 from agentzero.cli.rates import Progress, progress
+from agentzero.cli.tables import Column, Fitting
 from agentzero.pipeline.wire import LogLine, Overview, StepOverview, WorkerOverview
 
 __all__ = ["Page", "Screen"]
@@ -21,11 +21,30 @@ __all__ = ["Page", "Screen"]
 WORKERS = 12  # workers that are shown
 LOGS = 8  # log records that are shown
 
-STEP_HEADINGS = (
-    *("Step", "Queued", "Running", "Dead", "Workers", "Slots"),
-    *("Jobs/s", "Done", "Failed", "Retried"),
+NAME = 12  # cells that a name keeps on a narrow terminal
+WORKER = 16  # and a worker's, of which the end tells it from the others
+ADDRESS = 21
+
+STEP_COLUMNS = (
+    Column("Step", 9, least=NAME),
+    Column("Queued", 8),
+    Column("Running", 6),
+    Column("Dead", 7),
+    Column("Workers", 3),
+    Column("Slots", 1),
+    Column("Jobs/s", 5),
+    Column("Done", 4),
+    Column("Failed", 2),
+    Column("Retried", 0),
 )
-WORKER_HEADINGS = ("Worker", "Step", "Address", "Jobs", "Slots", "Silent")
+WORKER_COLUMNS = (
+    Column("Worker", 9, least=WORKER, cut_front=True),
+    Column("Step", 7, least=NAME),
+    Column("Address", 1, least=ADDRESS),
+    Column("Jobs", 6),
+    Column("Slots", 5),
+    Column("Silent", 8),
+)
 
 
 class Page:
@@ -79,26 +98,13 @@ def _title(overview: Overview) -> Text:
     return Text.assemble((words, "bold"), (since, "dim"), overflow="ellipsis", no_wrap=True)
 
 
-def _table(headings: Sequence[str], words: int) -> Table:
-    """A table with these headings; the first `words` columns are no numbers."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for number, heading in enumerate(headings):
-        table.add_column(
-            heading,
-            justify="left" if number < words else "right",
-            no_wrap=True,
-            overflow="ellipsis",
-        )
-    return table
-
-
-def _steps(steps: Iterable[StepOverview], rates: dict[str, float]) -> Table:
-    table = _table(STEP_HEADINGS, words=1)
+def _steps(steps: Iterable[StepOverview], rates: dict[str, float]) -> Fitting:
+    table = Fitting(STEP_COLUMNS)
     for step in steps:
         numbers = (step.queued, step.running, step.dead, step.workers, step.slots)
         counts = (step.done, step.failed, step.retried)
-        table.add_row(
-            Text(one_line(step.job_type)),
+        table.add(
+            one_line(step.job_type),
             *(f"{number:,}" for number in numbers),
             f"{rates[step.job_type]:,.1f}",
             *(f"{count:,}" for count in counts),
@@ -119,10 +125,10 @@ def _bar(far: Progress) -> Table:
 def _workers(workers: Sequence[WorkerOverview]) -> Iterator[RenderableType]:
     # Whoever has been silent for long is what one looks for.
     shown = sorted(workers, key=lambda worker: -worker.silence)[:WORKERS]
-    table = _table(WORKER_HEADINGS, words=3)
+    table = Fitting(WORKER_COLUMNS)
     for worker in shown:
-        table.add_row(
-            *(Text(one_line(t)) for t in (worker.worker, worker.job_type, worker.address)),
+        table.add(
+            *map(one_line, (worker.worker, worker.job_type, worker.address)),
             f"{worker.jobs:,}",
             f"{worker.slots:,}",
             f"{worker.silence:.1f} s",

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from agentzero.cli.logs import log, verbose_option
 from agentzero.cli.targets import pipeline_of
+from agentzero.cli.verbose import log, verbose_option
 
 __all__ = ["serve"]
 

@@ -11,6 +11,7 @@ import click
 
 from agentzero.cli.asking import asks
 from agentzero.cli.lines import Lines
+from agentzero.cli.options import Seconds
 from agentzero.cli.rates import Rates
 from agentzero.errors import SocketTimeout
 from agentzero.pipeline import Client
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
     from agentzero.pipeline.wire import Overview
 
 __all__ = ["top"]
+
+
+class Interval(Seconds):
+    """How often to look: not all the time, and once a day at least."""
+
+    def __init__(self) -> None:
+        click.FloatRange.__init__(self, 0.1, 86400)
 
 
 class View(Protocol):
@@ -38,7 +46,7 @@ class View(Protocol):
 @click.option("--once", is_flag=True, help="Print it once.")
 @click.option(
     "--interval",
-    type=click.FloatRange(min=0.1),
+    type=Interval(),
     default=1.0,
     show_default=True,
     metavar="SECONDS",

@@ -11,10 +11,12 @@ from typing import Any
 import click
 
 from agentzero.cli.asking import ADDRESS_VARIABLE
-from agentzero.cli.crew import Crew
-from agentzero.cli.logs import log, verbose_option
+from agentzero.cli.crew import Crew, Hopeless
+from agentzero.cli.options import Seconds
 from agentzero.cli.targets import post_of
+from agentzero.cli.verbose import log, verbose_option
 from agentzero.pipeline import Worker
+from agentzero.pipeline.errors import PipelineError
 from agentzero.pipeline.executors import Processes
 
 __all__ = ["work"]
@@ -55,7 +57,7 @@ __all__ = ["work"]
 @click.option("--bind", metavar="ADDRESS", help="Where to pull jobs, such as tcp://10.0.0.5.")
 @click.option(
     "--grace",
-    type=click.FloatRange(min=0),
+    type=Seconds(),
     default=30.0,
     show_default=True,
     metavar="SECONDS",
@@ -75,14 +77,16 @@ def work(target: str, processes: int | None, verbose: bool, **options: Any) -> N
       agentzero pipeline work steps.py:pipeline --step resize --processes 4
     """
     log(verbose)
-    if processes is None:
-        _work(target, **options)
-    else:
-        post_of(target, options["step"])  # what is wrong with it is told here, and once
+    worker = _worker(target, **options)  # also for a crew: what is wrong is told here, and once
+    if processes is not None:
         Crew(_command(target, verbose, options), processes).run()
+    elif options["lifeline"]:
+        _work_in_crew(worker)
+    else:
+        _work(worker)
 
 
-def _work(
+def _worker(
     target: str,
     step: str | None,
     address: str | None,
@@ -91,20 +95,39 @@ def _work(
     bind: str | None,
     grace: float,
     lifeline: bool,
-) -> None:
+) -> Worker:
     post = post_of(target, step)
-    worker = Worker(
-        post.step,
-        address or post.reply_address,
-        slots=slots,
-        executor=partial(Processes, slots) if executor == "processes" else None,
-        bind=bind,
-        grace=grace,
-        serializer=post.serializer,
-    )
-    if lifeline:
-        threading.Thread(target=_stop_with_input, args=(worker,), daemon=True).start()
-    worker.run()
+    try:
+        return Worker(
+            post.step,
+            address or post.reply_address,
+            slots=slots,
+            executor=partial(Processes, slots) if executor == "processes" else None,
+            bind=bind,
+            grace=grace,
+            serializer=post.serializer,
+        )
+    except (TypeError, ValueError) as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _work(worker: Worker) -> None:
+    try:
+        worker.run()
+    except PipelineError as error:
+        # Another process helps where the steps hang, and what the system refused may pass.
+        if type(error) is not PipelineError or error.__cause__ is not None:
+            raise
+        raise Hopeless(str(error)) from error
+
+
+def _work_in_crew(worker: Worker) -> None:
+    threading.Thread(target=_stop_with_input, args=(worker,), daemon=True).start()
+    try:
+        _work(worker)
+    except Hopeless as error:
+        os.write(0, error.message.encode())  # to the crew, which says it once for all
+        raise click.exceptions.Exit(error.exit_code) from error
 
 
 def _stop_with_input(worker: Worker) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.inside import Agent, Peer
 from tests.pipeline.fake_replies import FakePipeline
 from tests.processes import ROOT, START
 
@@ -57,3 +58,17 @@ def call() -> Callable[..., Ended]:
         )
 
     return run
+
+
+@pytest.fixture
+def agent(monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]) -> Agent:
+    """Run `agentzero` with these words, in this process."""
+    return Agent(monkeypatch, capsysbinary)
+
+
+@pytest.fixture
+def peer(folder: Path) -> Iterator[Peer]:
+    """Who a command talks to."""
+    peer = Peer(f"ipc://{folder}/peer")
+    yield peer
+    peer.sockets.close_all()

@@ -14,6 +14,7 @@ import pytest
 from agentzero.pipeline.wire import Show, Submit, Wait
 from tests.cli.commands import on_a_terminal, started, until
 from tests.cli.conftest import Ended
+from tests.cli.inside import Agent
 from tests.pipeline.fake_replies import FakePipeline
 from tests.processes import START
 
@@ -159,6 +160,33 @@ def test_an_address_that_is_none_is_an_error(call: Call) -> None:
     assert ended.returncode == 1
     assert "nonsense" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["top", "--timeout", "nan"],
+        ["top", "--interval", "nan"],
+        ["top", "--interval", "inf"],
+        ["result", "j0", "--timeout", "nan"],
+        ["dead", "--limit", "99999999999999999999"],
+    ],
+)
+def test_a_number_that_makes_no_sense_is_wrong_usage(words: list[str], agent: Agent) -> None:
+    ended = agent("pipeline", *words)
+    assert (ended.code, ended.out) == (2, b"")
+    assert f"Invalid value for '{words[-2]}'" in ended.err
+
+
+@pytest.mark.parametrize("words", [["top", "--once"], ["status", "j0"], ["result", "j0"]])
+def test_output_that_cannot_be_written_is_an_error(
+    words: list[str], pipeline: FakePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    pipeline.finish(*submitted(pipeline))
+    with open("/dev/full", "w") as full, started(*words, stdout=full) as process:
+        _, err = process.communicate(timeout=START)
+    assert (process.returncode, err) == (1, "Error: [Errno 28] No space left on device\n")
 
 
 @pytest.mark.parametrize("words", [["result", "j0"], ["submit"], ["top"]])

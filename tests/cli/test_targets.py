@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
-from agentzero.cli.targets import pipeline_of, post_of
+from agentzero.cli.targets import TargetFailed, pipeline_of, post_of
 from agentzero.pipeline.wire import REPLY_ADDRESS
 
 PROGRAM = """
@@ -126,7 +127,49 @@ def test_a_file_of_a_package_is_imported_as_its_module(folder: Path, program: Pa
     assert pipeline_of("source/acme/main.py:one").name == "one"
 
 
-def test_what_the_module_itself_lacks_is_its_own_fault(folder: Path) -> None:
-    (folder / "broken.py").write_text("import nowhere_to_be_found")
-    with pytest.raises(ModuleNotFoundError, match="nowhere_to_be_found"):
+BROKEN = {
+    "import nowhere_to_be_found": "ModuleNotFoundError: No module named 'nowhere_to_be_found'",
+    "def": "SyntaxError: invalid syntax",
+    "1 / 0": "ZeroDivisionError: division by zero",
+    "def it(): raise OSError('no such disk')": "OSError: no such disk",
+    "from agentzero.pipeline import Pipeline\nit = Pipeline('it', [])": "ValueError: a pipeline",
+    "from agentzero.pipeline import Step\nclass it(Step):\n  job_type = 'it'\n"
+    "  def __init__(self): self.missing": "AttributeError: 'it' object has no attribute",
+}
+
+
+@pytest.mark.parametrize("module", ["broken", "broken.py"])
+@pytest.mark.parametrize(("code", "said"), BROKEN.items())
+def test_of_what_a_target_raises_its_own_part_is_shown(
+    module: str, code: str, said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "broken.py").write_text(code)
+    with pytest.raises(TargetFailed) as caught:
+        post_of(f"{module}:it", None)
+    caught.value.show()
+    err = capsys.readouterr().err
+    assert said in err
+    assert {*re.findall('File "(.*?)"', err)} == {str(folder / "broken.py")}
+    assert caught.value.exit_code == 1
+
+
+def test_what_a_target_raised_first_is_shown_as_well(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "broken.py").write_text(
+        "import importlib\n"
+        "try: importlib.import_module('nowhere_to_be_found')\n"
+        "except ImportError as e: raise OSError('so') from e"
+    )
+    with pytest.raises(TargetFailed) as caught:
+        pipeline_of("broken:it")
+    caught.value.show()
+    err = capsys.readouterr().err
+    assert re.findall('File "(.*?)"', err) == 2 * [str(folder / "broken.py")]
+    assert "ModuleNotFoundError: No module named 'nowhere_to_be_found'" in err
+
+
+def test_an_extra_that_is_missing_is_no_fault_of_the_target(folder: Path) -> None:
+    (folder / "broken.py").write_text("raise ModuleNotFoundError('install agentzero[pipeline]')")
+    with pytest.raises(ModuleNotFoundError, match="install"):
         pipeline_of("broken:it")

@@ -151,6 +151,21 @@ def test_once_on_a_terminal_of_any_width(columns: int, full: FakePipeline) -> No
     assert "and 18 more workers" in plain(written)
 
 
+def test_names_can_be_read_on_a_narrow_terminal(pipeline: FakePipeline) -> None:
+    steps = [StepOverview(f"resize-{n}", queued=5, workers=1, slots=4) for n in range(3)]
+    ids = [f"some-long.host.name-{pid}-0a1b2c3d" for pid in (4711, 4712)]
+    workers = [WorkerOverview(id, "resize-0", "tcp://127.0.0.1:9", 1, 4, 0.0) for id in ids]
+    pipeline.answer = lambda _: Overview("narrow", 0.0, 9.0, steps, workers, 0, 0, [])
+    code, written = on_a_terminal("top", "--once", columns=40)
+    assert code == 0
+    names = re.findall(r"^(resize-\d) ", plain(written), re.MULTILINE)
+    assert names == ["resize-0", "resize-1", "resize-2"]
+    assert re.findall(r"^…\S*(471\d-0a1b2c3d) ", plain(written), re.MULTILINE) == [
+        "4711-0a1b2c3d",
+        "4712-0a1b2c3d",
+    ]
+
+
 def plain(written: str) -> str:
     return re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", written)
 

@@ -6,14 +6,18 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import zmq
 
+from agentzero import SocketManager
 from agentzero.pipeline import Client
 from tests.cli.commands import started, until
 from tests.cli.conftest import Ended
+from tests.cli.inside import Agent
 from tests.processes import START
 
 STEPS = """
@@ -230,13 +234,14 @@ def test_a_target_that_makes_no_sense_is_wrong_usage(
     assert "Traceback" not in ended.stderr
 
 
-def test_what_is_missing_in_the_target_itself_is_shown_whole(
+def test_what_is_wrong_in_the_target_itself_is_shown(
     folder: Path, call: Callable[..., Ended]
 ) -> None:
     (folder / "broken.py").write_text("import nowhere_to_be_found")
     ended = call("serve", "broken:it")
     assert ended.returncode == 1
     assert 'broken.py", line 1' in ended.stderr
+    assert ended.stderr.count('File "') == 1
 
 
 def test_a_journal_that_cannot_be_opened_is_named(
@@ -249,11 +254,36 @@ def test_a_journal_that_cannot_be_opened_is_named(
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize("words", [[], ["--processes=3"]])
 def test_a_step_that_the_pipeline_does_not_have_is_named(
-    addresses: list[str], call: Callable[..., Ended]
+    words: list[str], addresses: list[str], call: Callable[..., Ended]
 ) -> None:
     with started("serve", "pipelines.py:doubling", *addresses):
-        ended = call("work", "steps.py:Half")
+        ended = call("work", "steps.py:Half", *words)
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1] == "Error: pipeline doubling has no step half: double"
+    assert ended.stderr.count("no step") == 1
+    assert "starting another" not in ended.stderr
+
+
+def test_an_address_that_is_taken_is_named(
+    addresses: list[str], call: Callable[..., Ended]
+) -> None:
+    with SocketManager() as sockets:
+        sockets.ensure_and_bind("taken", zmq.ROUTER, "tcp://127.0.0.1:*")
+        [taken] = sockets.endpoints("taken")
+        ended = call("serve", "pipelines.py:doubling", *addresses, "--address", taken)
     assert ended.returncode == 1
-    assert "double" in ended.stderr.splitlines()[-1]
-    assert "Traceback" not in ended.stderr
+    [error] = ended.stderr.splitlines()
+    assert taken in error
+    assert error.endswith("; does this pipeline run already?")
+
+
+@pytest.mark.parametrize("words", [[], ["--processes=2"]])
+def test_an_option_that_a_worker_refuses_is_wrong_usage(
+    words: list[str], agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    ended = agent("pipeline", "work", "steps.py:Double", "--grace=nan", *words)
+    assert (ended.code, "Traceback" in ended.err) == (2, False)
+    assert "nan" in ended.err
