@@ -150,11 +150,12 @@ def ends(pid: int) -> None:
 
 
 def is_running(pid: int) -> bool:
+    """Return whether a process has anything left: its other threads may outlive the first one."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state != "Z" or len(list(Path(f"/proc/{pid}/task").iterdir())) > 1
     except (FileNotFoundError, ProcessLookupError):
         return False
-    return state != "Z"
 
 
 def eventually(condition: Callable[[], object], patience: float = PATIENCE) -> None:
