@@ -6,13 +6,13 @@ says in a patched process. No wait of a verb ends by itself: a wake-up that is l
 
 from __future__ import annotations
 
-import os
 import random
 import sys
 import threading
 from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import chain, count
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -65,18 +65,23 @@ def natively(function: Callable[[], object]) -> None:
 
 def beside(functions: list[Callable[[], Any]]) -> list[Any]:
     """What functions return that run at once, in a native thread each."""
-    before, pool = native_threads(), ThreadPool(len(functions))
-    results = [result.get() for result in [pool.spawn(function) for function in functions]]
+    pool, workers = ThreadPool(len(functions)), set[int]()
+
+    def noted(function: Callable[[], Any]) -> Any:
+        workers.add(threading.get_native_id())
+        return function()
+
+    results = [result.get() for result in [pool.spawn(noted, function) for function in functions]]
     pool.kill()
     # The interpreter may crash when it ends while a worker of gevent's is still ending.
-    eventually(lambda: native_threads() <= before)
+    eventually(lambda: not workers & native_threads())
     return results
 
 
-def native_threads() -> int:
-    """How many there are, libzmq's included; 0 where the system does not tell."""
-    tasks = "/proc/self/task"
-    return len(os.listdir(tasks)) if os.path.isdir(tasks) else 0
+def native_threads() -> set[int]:
+    """The ids of those there are, libzmq's included; none where the system does not tell."""
+    tasks = Path("/proc/self/task")
+    return {int(task.name) for task in tasks.iterdir()} if tasks.is_dir() else set()
 
 
 def pipe(sockets: SocketManager, high_water_mark: int = 1000) -> None:
