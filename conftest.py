@@ -1,22 +1,27 @@
-"""What the examples in the docstrings of clients talk to: a pipeline with one step that doubles."""
+"""For all tests: no clock judges them, and docstrings of clients have a pipeline to talk to."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Thread
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long it takes to make examples is a matter of the machine, and of what else it does.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 OF_CLIENTS = ("agentzero.pipeline.client.", "agentzero.pipeline.aio.")
 
 
 @pytest.fixture(scope="session")
 def address() -> Iterator[str]:
-    """Where a pipeline answers that runs in this process."""
+    """Where a pipeline answers that runs in this process; its one step doubles numbers."""
     from agentzero.pipeline import Pipeline, Step, Worker
+    from tests.pipeline.threads import addresses, at_work
 
     class Double(Step):
         job_type = "double"
@@ -25,24 +30,10 @@ def address() -> Iterator[str]:
             return {"number": 2 * instructions["number"]}
 
     with TemporaryDirectory() as folder:
-        replies, events, results = (f"ipc://{Path(folder, name)}" for name in ("a", "b", "c"))
-        pipeline = Pipeline(
-            "examples",
-            [Double],
-            f"sqlite:///{folder}/examples.db",
-            reply_address=replies,
-            events_address=events,
-            results_address=results,
-        )
-        worker = Worker(Double(), replies, slots=4)
-        threads = [Thread(target=each.run) for each in (pipeline, worker)]
-        for thread in threads:
-            thread.start()
-        yield replies
-        worker.stop()
-        threads[1].join()
-        pipeline.stop()
-        threads[0].join()
+        places = addresses(Path(folder))
+        pipeline = Pipeline("examples", [Double], f"sqlite:///{folder}/examples.db", **places)
+        with at_work(pipeline, Worker(Double(), places["reply_address"], slots=4)):
+            yield places["reply_address"]
 
 
 @pytest.fixture(autouse=True)

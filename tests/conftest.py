@@ -21,6 +21,7 @@ import zmq
 from anyio.from_thread import start_blocking_portal
 
 from agentzero import AsyncSocketManager, SocketManager, steps
+from tests import processes
 from tests.environments import environment as environment
 from tests.questions import Patient
 
@@ -230,7 +231,7 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Tasks]:
 
 
 @pytest.fixture
-def spawn(backend: Tasks) -> Iterator[Callable[..., Task]]:
+def spawn(backend: Tasks, eventually: Callable[..., None]) -> Iterator[Callable[..., Task]]:
     """Start a concurrent task; all of them have ended when the test has."""
     tasks = []
 
@@ -239,7 +240,7 @@ def spawn(backend: Tasks) -> Iterator[Callable[..., Task]]:
         return tasks[-1]
 
     yield start
-    _eventually(backend, lambda: all(task.done() for task in tasks))
+    eventually(lambda: all(task.done() for task in tasks))
 
 
 @pytest.fixture
@@ -339,14 +340,7 @@ def peer() -> Iterator[Callable[..., Any]]:
 @pytest.fixture
 def eventually(backend: Tasks) -> Callable[[Callable[[], object]], None]:
     """Let other tasks run until a condition holds; it fails the test where it never does."""
-    return lambda condition: _eventually(backend, condition)
-
-
-def _eventually(backend: Tasks, condition: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "it never came true"
-        backend.pause(0.002)
+    return partial(processes.eventually, pause=backend.pause)
 
 
 @pytest.fixture

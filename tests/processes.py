@@ -107,6 +107,43 @@ def run(*arguments: str, within: float, measured: bool = True) -> Ended:
         return process.end(within)
 
 
+def is_running(pid: int) -> bool:
+    """Whether a process has anything left: its other threads may outlive the first one."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state != "Z" or len(list(Path(f"/proc/{pid}/task").iterdir())) > 1
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def eventually(
+    condition: Callable[[], object],
+    patience: float = START,
+    pause: Callable[[float], object] = time.sleep,
+) -> None:
+    """Wait until a condition holds; it fails the test where it never does.
+
+    Args:
+        condition: asked again and again.
+        patience: for how many seconds.
+        pause: lets others run for so many seconds.
+    """
+    end = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < end, f"it did not come true in {patience:g} s"
+        pause(0.005)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Give processes a SIGINT that is not ignored, also where pytest runs in the background."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
 def elsewhere(function: Callable[[], Any]) -> Any:
     """What a function returns in a native thread of its own."""
     results: list[Any] = []

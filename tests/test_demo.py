@@ -19,7 +19,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.cli.commands import read
+from tests.processes import ROOT, interruptible, is_running
+
 PIPELINE = ROOT / "examples" / "pipeline"
 STEPS = ("generate-file", "calculate-hash", "delete-file")
 ROLES = ("pipeline", *STEPS)
@@ -73,11 +75,10 @@ class Demo:
 
 
 @pytest.fixture(autouse=True)
-def interruptible() -> Iterator[None]:
-    """Give the demo a SIGINT that is not ignored, also where pytest runs in the background."""
-    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, previous)
+def ctrl_c() -> Iterator[None]:
+    """The demo can be interrupted."""
+    with interruptible():
+        yield
 
 
 @pytest.fixture
@@ -180,14 +181,6 @@ def run(
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=BOUND)
 
 
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 def test_it_processes_real_files_and_shows_each_step(
     environment: dict[str, str], temporary: Path, state: Path
 ) -> None:
@@ -233,19 +226,12 @@ def test_a_terminal_of_any_width_gets_bars(
         env=environment | {"TERM": "xterm"},
     ) as process:
         os.close(theirs)
-        output = b"".join(iter(lambda: read_terminal(ours), b"")).decode()
+        output = b"".join(read(ours)).decode()
         os.close(ours)
         assert process.wait(BOUND) == 0
     assert "\x1b[?25h" in output, "the cursor is shown again"
     assert "3 of 3 digests" in output.replace("\r\n", "")
     assert ("calculate-hash ━" in plain(output)) == (columns == 100)
-
-
-def read_terminal(fd: int) -> bytes:
-    try:
-        return os.read(fd, 65536)
-    except OSError:  # how Linux reports that the other end is closed
-        return b""
 
 
 def plain(output: str) -> str:

@@ -277,18 +277,27 @@ def test_a_subscription_half_read_does_not_keep_the_process(end: str, backend: s
     assert said(ended) == QUIETLY
 
 
-# A thread that the exit does not wait for tells when to press Ctrl-C.
+# A thread that the exit does not wait for tells when to press Ctrl-C, once all sockets are there.
 TELLS_SOON = """
-teller = threading.Timer(0.3, print, ["{}"])
-teller.daemon = True
-teller.start()
+def tell_soon():
+    teller = threading.Timer(0.3, print, ["waiting"])
+    teller.daemon = True
+    teller.start()
+"""
+SENDS_AND_TELLS = """
+send_all = sending
+
+def sending():
+    sockets = send_all()
+    tell_soon()
+    return sockets
 """
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("use", WAITING)
 def test_ctrl_c_ends_a_wait_and_the_process(use: str, backend: str) -> None:
-    program = PRELUDE + TELLS_SOON.format("waiting") + IDLE + WAITING[use]
+    program = PRELUDE + TELLS_SOON + IDLE + "tell_soon()\n" + WAITING[use]
     with running("-c", program, "", backend, "30") as process:
         assert process.line() == "waiting"
         process.interrupt()
@@ -303,9 +312,9 @@ def test_ctrl_c_ends_a_wait_and_the_process(use: str, backend: str) -> None:
 def test_ctrl_c_ends_the_wait_for_the_linger(
     nobody: socket.socket, ending: str, backend: str
 ) -> None:
-    program = PRELUDE + TELLS_SOON.format("lingering") + ENDINGS[ending]
+    program = PRELUDE + TELLS_SOON + SENDS_AND_TELLS + ENDINGS[ending]
     with running("-c", program, address(nobody), backend, "30") as process:
-        assert process.line() == "lingering"
+        assert process.line() == "waiting"
         process.interrupt()
         process.end(SLACK)
 

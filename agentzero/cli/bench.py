@@ -15,8 +15,13 @@ import click
 import msgspec
 
 from agentzero import backends
-from agentzero.cli.options import serializer_of, serializer_option, timeout_option
-from agentzero.cli.output import warn
+from agentzero.cli.options import (
+    number_option,
+    serializer_of,
+    serializer_option,
+    timeout_option,
+)
+from agentzero.cli.output import meanwhile_said, warn
 from agentzero.cli.traffic import PATTERNS, RAW, Measured, Plan, measure
 from agentzero.errors import PluginError
 
@@ -51,22 +56,8 @@ class Row(NamedTuple):
     default=[*PATTERNS],
     help="What to measure; repeat it for more. Without it, all are.",
 )
-@click.option(
-    "--msgs",
-    type=click.IntRange(min=1),
-    default=20_000,
-    show_default=True,
-    metavar="N",
-    help="How many messages.",
-)
-@click.option(
-    "--size",
-    type=click.IntRange(min=0),
-    default=128,
-    show_default=True,
-    metavar="N",
-    help="How many characters each holds, or bytes with --raw.",
-)
+@number_option("--msgs", "How many messages.", 20_000)
+@number_option("--size", "How many characters each holds, or bytes with --raw.", 128, least=0)
 @click.option(
     "--backend",
     metavar="NAME",
@@ -105,7 +96,8 @@ def bench(
     click.echo(_csv_line(Row._fields) if as_csv else LINE.format(*HEADINGS))
     for pattern in patterns:
         plan = Plan(pattern, msgs, size, backend, codec)
-        row = _row(plan, _measured(plan, timeout))
+        with meanwhile_said(f"measuring {pattern} ..."):
+            row = _row(plan, _measured(plan, timeout))
         click.echo(_csv_line(row) if as_csv else _text(row))
 
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Sequence
 from queue import SimpleQueue
 from time import monotonic
+from typing import Final
 
 import click
 
@@ -16,7 +17,7 @@ from agentzero.pipeline.signals import ending_signals
 
 __all__ = ["Crew", "Hopeless", "Pauses"]
 
-logger = logging.getLogger("agentzero.cli")
+logger: Final = logging.getLogger("agentzero.cli")
 
 SHORTEST, LONGEST = 1.0, 30.0  # seconds until a process is started again
 PROVEN = 60.0  # seconds after which one that dies counts as the first to do so

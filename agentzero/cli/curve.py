@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -25,11 +26,22 @@ Keys: TypeAlias = ServerKeys | ClientKeys
 KEY_LENGTH = 40  # characters
 
 
-def curve_options(command: Command) -> Command:
-    """Give a command the options that `keys_of` takes, as `curve_key` and so on."""
+def curve_options(command: Callable[..., Any]) -> Command:
+    """Give a command the options of CURVE, and what they mean as `curve`: keys, or None."""
+
+    @wraps(command)
+    def run(
+        *args: Any,
+        curve_key: str | None,
+        curve_server: str | None,
+        curve_allow: tuple[str, ...],
+        **options: Any,
+    ) -> Any:
+        return command(*args, curve=keys_of(curve_key, curve_server, curve_allow), **options)
+
     for option in reversed(_CURVE):
-        command = option(command)
-    return command
+        run = option(run)
+    return run
 
 
 _CURVE = (

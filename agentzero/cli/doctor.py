@@ -11,10 +11,9 @@ import click
 import zmq
 
 from agentzero import SocketManager
-from agentzero.cli.curve import Keys, curve_options, keys_of
-from agentzero.cli.lines import one_line
+from agentzero.cli.curve import Keys, curve_options
 from agentzero.cli.options import timeout_option
-from agentzero.cli.output import warn
+from agentzero.cli.output import one_line, warn
 from agentzero.cli.zmtp import Peer, Stranger, greeted
 from agentzero.security import ClientKeys
 
@@ -66,7 +65,7 @@ class Place(NamedTuple):
 @click.argument("address")
 @timeout_option("How long the other side may take.", default=5.0)
 @curve_options
-def doctor(address: str, timeout: float, **options: Any) -> None:
+def doctor(address: str, timeout: float, curve: Keys | None) -> None:
     """Find out what answers at ADDRESS.
 
     It tells how far it comes: the address is resolved, connected, and greeted. The exit code is 1
@@ -77,7 +76,7 @@ def doctor(address: str, timeout: float, **options: Any) -> None:
     Example:
       agentzero doctor tcp://127.0.0.1:6000
     """
-    keys, patience = _client(keys_of(**options)), min(timeout, LONGEST)
+    keys, patience = _client(curve), min(timeout, LONGEST)
     place = _resolved(address)
     _say("leads to", place.words)
     with _connected(place, patience) as stream:

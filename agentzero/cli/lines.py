@@ -11,7 +11,7 @@ from agentzero.cli.output import one_line, warn
 from agentzero.cli.rates import Progress, progress
 from agentzero.pipeline.wire import LogLine, Overview, StepOverview, WorkerOverview
 
-__all__ = ["Lines", "clock", "log_text", "one_line", "time_left"]
+__all__ = ["Lines", "clock", "log_text", "time_left"]
 
 
 class Lines:

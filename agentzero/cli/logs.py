@@ -12,9 +12,9 @@ import click
 import zmq
 
 from agentzero import SocketManager
-from agentzero.cli.lines import one_line
-from agentzero.cli.options import Link, count_option, linked, timeout_option
-from agentzero.cli.output import show, warn
+from agentzero.cli.link import Link, linked
+from agentzero.cli.options import count_option, timeout_option
+from agentzero.cli.output import one_line, show, warn
 from agentzero.cli.verbose import FORM
 from agentzero.errors import DeserializationError, SerializationError
 from agentzero.log import PublishedRecord, record_from_event

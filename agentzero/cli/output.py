@@ -14,7 +14,7 @@ import msgspec
 
 from agentzero.serializers import JSON
 
-__all__ = ["errors_told", "one_line", "show", "show_bytes", "show_event", "warn"]
+__all__ = ["errors_told", "meanwhile_said", "one_line", "show", "show_bytes", "show_event", "warn"]
 
 
 def show(item: Any) -> None:
@@ -67,6 +67,19 @@ def _harmless(text: str) -> str:
 def warn(words: object) -> None:
     """Say something that is no data, in one line."""
     click.echo(one_line(str(words)), err=True)
+
+
+@contextmanager
+def meanwhile_said(words: str) -> Iterator[None]:
+    """Say something for as long as the block takes, where somebody looks on."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    click.echo(words, nl=False, err=True)
+    try:
+        yield
+    finally:
+        click.echo("\r\x1b[K", nl=False, err=True)  # that line is empty again
 
 
 class OneLine(logging.Formatter):

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import click
 import zmq
 
-from agentzero.cli.curve import curve_options, keys_of
-from agentzero.cli.options import attach, managing
+from agentzero.cli.curve import Keys, curve_options
+from agentzero.cli.link import attach, managing
 from agentzero.cli.output import errors_told, show
 from agentzero.cli.relay import BACK, COMMANDS, CONTROL, FRONT, Relay
 
@@ -45,9 +45,7 @@ def proxy(
     connect_front: bool,
     connect_back: bool,
     control: str | None,
-    curve_key: str | None,
-    curve_server: str | None,
-    curve_allow: tuple[str, ...],
+    curve: Keys | None,
 ) -> None:
     """Pass messages on between two addresses.
 
@@ -67,7 +65,6 @@ def proxy(
       agentzero req tcp://127.0.0.1:6000 hello
       agentzero req tcp://127.0.0.1:6002 terminate
     """  # noqa: E501 - a command is one line
-    curve = keys_of(curve_key, curve_server, curve_allow)
     types = KINDS[kind]
     with errors_told(), managing("json") as sockets:
         attach(sockets, FRONT, types.front, front, bind=not connect_front, curve=curve)

@@ -8,7 +8,8 @@ from typing import Any
 import click
 import zmq
 
-from agentzero.cli.options import Link, linked, timeout_option
+from agentzero.cli.link import Link, linked
+from agentzero.cli.options import timeout_option
 from agentzero.cli.sending import sends
 
 __all__ = ["pub"]

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from agentzero import SocketManager
-from agentzero.cli.options import Link
+from agentzero.cli.link import Link
 from agentzero.cli.output import show_bytes, warn
 from agentzero.errors import DeserializationError, SerializationError
 

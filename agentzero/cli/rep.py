@@ -11,7 +11,8 @@ import zmq
 
 from agentzero import SocketManager
 from agentzero.cli import bodies
-from agentzero.cli.options import Link, Seconds, count_option, linked, timeout_option
+from agentzero.cli.link import Link, linked
+from agentzero.cli.options import count_option, seconds_option, timeout_option
 from agentzero.cli.output import errors_told
 from agentzero.cli.sending import reading, text_option
 from agentzero.cli.shell import output_of
@@ -28,14 +29,7 @@ NAME = "rep"
 @click.argument("body", required=False)
 @click.option("--echo", is_flag=True, help="Answer with the question.")
 @click.option("--command", metavar="COMMAND", help="Answer with the output of this shell command.")
-@click.option(
-    "--command-timeout",
-    type=Seconds(),
-    metavar="SECONDS",
-    default=30.0,
-    show_default=True,
-    help="How long the command may take.",
-)
+@seconds_option("--command-timeout", "How long the command may take.", 30.0)
 @text_option
 @count_option("End after so many questions.")
 @timeout_option("How long to wait for each question.")

@@ -8,7 +8,8 @@ from typing import Any
 import click
 import zmq
 
-from agentzero.cli.options import Link, linked, timeout_option
+from agentzero.cli.link import Link, linked
+from agentzero.cli.options import number_option, timeout_option
 from agentzero.cli.output import show, show_bytes
 from agentzero.cli.sending import sends
 
@@ -20,14 +21,7 @@ NAME = "req"
 @click.command()
 @linked(bind=False, raw=True)
 @timeout_option("How long to wait for a reply, in each attempt.", 10.0)
-@click.option(
-    "--retries",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    metavar="N",
-    help="How often to ask again where no reply came in time.",
-)
+@number_option("--retries", "How often to ask again where no reply came in time.", 0, least=0)
 @sends
 def req(link: Link, messages: Iterator[Any], timeout: float, retries: int) -> None:
     """Ask, and print the replies.

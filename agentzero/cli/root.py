@@ -65,7 +65,10 @@ def run() -> int:
         return error.exit_code
     except click.Abort:
         return INTERRUPTED
-    except AgentZeroSocketError as error:
+    except AgentZeroSocketError as error:  # some are OSErrors as well
+        return _failed(error, 1)
+    except OSError as error:
+        sys.stdout = io.StringIO()  # or else Python writes the rest of it when it ends
         return _failed(error, 1)
     except ModuleNotFoundError as error:
         if "agentzero[" not in str(error):

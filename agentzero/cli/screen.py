@@ -11,7 +11,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from agentzero.cli.lines import clock, log_text, one_line, time_left
+from agentzero.cli.lines import clock, log_text, time_left
+from agentzero.cli.output import one_line
 from agentzero.cli.rates import Progress, progress
 from agentzero.cli.tables import Column, Fitting
 from agentzero.pipeline.wire import LogLine, Overview, StepOverview, WorkerOverview

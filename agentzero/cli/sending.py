@@ -6,21 +6,20 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import wraps
 from itertools import cycle, islice
-from typing import Any, Concatenate, ParamSpec, TypeAlias
+from typing import Any, Concatenate, Final, ParamSpec
 
 import click
 
 from agentzero.cli import bodies
-from agentzero.cli.options import Link, count_option
+from agentzero.cli.link import Link
+from agentzero.cli.options import Command, count_option
 from agentzero.cli.output import warn
 
 __all__ = ["reading", "sends", "text_option"]
 
 P = ParamSpec("P")
 
-Command: TypeAlias = Callable[..., Any]
-
-text_option = click.option(
+text_option: Final = click.option(
     "--text", is_flag=True, help="A BODY is text, also where it could be JSON."
 )
 

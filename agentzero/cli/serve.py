@@ -21,7 +21,7 @@ __all__ = ["serve"]
 @click.option("--results", metavar="ADDRESS", help="Where workers push results.")
 @click.option(
     "--metrics-port",
-    type=click.IntRange(0, 65535),
+    type=click.IntRange(1, 65535),
     metavar="PORT",
     help="Where Prometheus finds metrics.",
 )
@@ -55,5 +55,8 @@ def serve(
         "metrics_port": metrics_port,
     }
     changes: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
-    pipeline.settings = replace(pipeline.settings, **changes)
+    try:
+        pipeline.settings = replace(pipeline.settings, **changes)
+    except (TypeError, ValueError) as error:
+        raise click.UsageError(str(error)) from error
     pipeline.run()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 import zmq
 
-from agentzero.cli.options import Link, count_option, linked, timeout_option
+from agentzero.cli.link import Link, linked
+from agentzero.cli.options import count_option, timeout_option
 from agentzero.cli.output import show_event
 from agentzero.cli.receiving import show_each, unpacked
 

@@ -30,6 +30,7 @@ NOT_THEIRS = (
     str(Path(agentzero.__file__).parent),
     str(Path(importlib.__file__).parent),
     "<frozen importlib",
+    "<string>",  # what dataclasses generates
 )
 
 

@@ -11,7 +11,7 @@ import click
 
 from agentzero.cli.asking import asks
 from agentzero.cli.lines import Lines
-from agentzero.cli.options import Seconds
+from agentzero.cli.options import seconds_option
 from agentzero.cli.rates import Rates
 from agentzero.errors import SocketTimeout
 from agentzero.pipeline import Client
@@ -20,13 +20,6 @@ if TYPE_CHECKING:
     from agentzero.pipeline.wire import Overview
 
 __all__ = ["top"]
-
-
-class Interval(Seconds):
-    """How often to look: not all the time, and once a day at least."""
-
-    def __init__(self) -> None:
-        click.FloatRange.__init__(self, 0.1, 86400)
 
 
 class View(Protocol):
@@ -44,14 +37,7 @@ class View(Protocol):
 
 @click.command()
 @click.option("--once", is_flag=True, help="Print it once.")
-@click.option(
-    "--interval",
-    type=Interval(),
-    default=1.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How often to look.",
-)
+@seconds_option("--interval", "How often to look.", 1.0, least=0.1, most=86_400)
 @asks
 def top(client: Client, once: bool, interval: float) -> None:
     """Watch a pipeline.

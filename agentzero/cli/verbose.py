@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Final
 
 import click
 
@@ -10,7 +11,9 @@ __all__ = ["log", "verbose_option"]
 
 FORM = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
-verbose_option = click.option("-v", "--verbose", is_flag=True, help="Say more about what happens.")
+verbose_option: Final = click.option(
+    "-v", "--verbose", is_flag=True, help="Say more about what happens."
+)
 
 
 def log(verbose: bool) -> None:

@@ -12,7 +12,7 @@ import click
 
 from agentzero.cli.asking import ADDRESS_VARIABLE
 from agentzero.cli.crew import Crew, Hopeless
-from agentzero.cli.options import Seconds
+from agentzero.cli.options import number_option, seconds_option
 from agentzero.cli.targets import post_of
 from agentzero.cli.verbose import log, verbose_option
 from agentzero.pipeline import Worker
@@ -33,14 +33,7 @@ __all__ = ["work"]
     show_envvar=True,
     help="Where the pipeline answers. Without it, as the Pipeline says.",
 )
-@click.option(
-    "--slots",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="How many jobs a process takes at a time.",
-)
+@number_option("--slots", "How many jobs a process takes at a time.", 1)
 @click.option(
     "--executor",
     type=click.Choice(["threads", "processes"]),
@@ -48,21 +41,11 @@ __all__ = ["work"]
     show_default=True,
     help="Where the jobs of a process run.",
 )
-@click.option(
-    "--processes",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="How many worker processes to run; each is started again when it dies.",
+@number_option(
+    "--processes", "How many worker processes to run; each is started again when it dies."
 )
 @click.option("--bind", metavar="ADDRESS", help="Where to pull jobs, such as tcp://10.0.0.5.")
-@click.option(
-    "--grace",
-    type=Seconds(),
-    default=30.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long jobs that run may take to finish when it is to end.",
-)
+@seconds_option("--grace", "How long jobs that run may take to finish when it is to end.", 30.0)
 @click.option("--lifeline", is_flag=True, hidden=True, help="End when standard input does.")
 @verbose_option
 def work(target: str, processes: int | None, verbose: bool, **options: Any) -> None:

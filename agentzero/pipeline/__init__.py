@@ -1,6 +1,7 @@
 """A worker pipeline that loses no job: steps, each in its own processes, around a durable journal.
 
-Write steps, run a `Pipeline` in one process and `Worker`s in others, and submit with a `Client`.
+Write steps, run a `Pipeline` in one process and a `Worker` in each of others, and submit jobs with
+a `Client`.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from agentzero.pipeline import dialogues
 from agentzero.pipeline.client import NOTHING, QUESTIONS, connect
 from agentzero.pipeline.dialogues import Ask, Dialogue
 from agentzero.pipeline.jobs import Instructions, Job
-from agentzero.pipeline.wire import REPLY_ADDRESS, Overview, Refused
+from agentzero.pipeline.wire import REPLY_ADDRESS, Overview
 from agentzero.serializers import Serializer
 
 __all__ = ["AsyncClient"]
@@ -87,9 +87,9 @@ class AsyncClient:
     async def _take(self, step: Any) -> Any:
         if not isinstance(step, Ask):
             return await self._sockets.recv_safe(NOTHING, step.seconds)
-        wanted = step.reply | Refused
+        question, wanted = step.question, step.reply
         try:
-            return await self._sockets.request(QUESTIONS, step.question, step.timeout, type=wanted)
+            return await self._sockets.request(QUESTIONS, question, step.timeout, type=wanted)
         except SocketTimeout as error:
             return error
 
@@ -112,8 +112,7 @@ class AsyncClient:
         >>> asyncio.run(main())
         'one'
         """
-        ids = None if id is None else [id]
-        return (await self._run(dialogues.submit_many([instructions], ids, self.timeout)))[0]
+        return await self._run(dialogues.submit(instructions, id, self.timeout))
 
     async def submit_many(
         self, instructions: Iterable[Mapping[str, Any]], *, ids: Iterable[str] | None = None
@@ -128,7 +127,7 @@ class AsyncClient:
             ids: as many ids, as for `submit`; None makes up new ones.
 
         Raises:
-            As `submit`; ValueError where there are not as many ids as instructions.
+            ValueError: there are not as many ids as instructions; others as for `submit`.
 
         >>> import asyncio
         >>> async def main():
@@ -194,8 +193,7 @@ class AsyncClient:
         >>> asyncio.run(main())
         {'number': 8}
         """
-        waited = self.timeout if timeout is None else timeout
-        return await self._run(dialogues.result(id, waited, self.timeout))
+        return await self._run(dialogues.result(id, timeout, self.timeout))
 
     async def cancel(self, *ids: str) -> int:
         """Cancel jobs that have not ended, and return how many of them are cancelled now.

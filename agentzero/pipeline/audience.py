@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from typing import Final
 
 import msgspec
 
@@ -17,7 +18,7 @@ from agentzero.serializers import convert
 
 __all__ = ["Audience"]
 
-logger = logging.getLogger("agentzero.pipeline")
+logger: Final = logging.getLogger("agentzero.pipeline")
 
 LOGS = 200  # newest log records that are shown
 
@@ -34,7 +35,9 @@ class Audience:
     """
 
     def __init__(self, listener: Listener | None) -> None:
-        self.topics = ("available", "gone", "logs", "metric") if listener is None else ("",)
+        self.topics: tuple[str, ...] = (
+            ("available", "gone", "logs", "metric") if listener is None else ("",)
+        )
         self.logs: deque[LogLine] = deque(maxlen=LOGS)
         self._listener = listener
 

@@ -14,7 +14,7 @@ from agentzero.errors import SocketTimeout
 from agentzero.pipeline import dialogues
 from agentzero.pipeline.dialogues import Ask, Dialogue
 from agentzero.pipeline.jobs import Instructions, Job
-from agentzero.pipeline.wire import REPLY_ADDRESS, Overview, Refused
+from agentzero.pipeline.wire import REPLY_ADDRESS, Overview
 from agentzero.serializers import Serializer
 
 __all__ = ["Client"]
@@ -110,9 +110,8 @@ class Client:
     def _take(self, step: Any) -> Any:
         if not isinstance(step, Ask):
             return self._sockets.recv_safe(NOTHING, step.seconds)
-        wanted = step.reply | Refused
         try:
-            return self._sockets.request(QUESTIONS, step.question, step.timeout, type=wanted)
+            return self._sockets.request(QUESTIONS, step.question, step.timeout, type=step.reply)
         except SocketTimeout as error:
             return error
 
@@ -132,8 +131,7 @@ class Client:
         ...     client.submit({"number": 1}, id="one")
         'one'
         """
-        ids = None if id is None else [id]
-        return self._run(dialogues.submit_many([instructions], ids, self.timeout))[0]
+        return self._run(dialogues.submit(instructions, id, self.timeout))
 
     def submit_many(
         self, instructions: Iterable[Mapping[str, Any]], *, ids: Iterable[str] | None = None
@@ -148,7 +146,7 @@ class Client:
             ids: as many ids, as for `submit`; None makes up new ones.
 
         Raises:
-            As `submit`; ValueError where there are not as many ids as instructions.
+            ValueError: there are not as many ids as instructions; others as for `submit`.
 
         >>> with Client(address) as client:
         ...     len(client.submit_many({"number": number} for number in range(3)))
@@ -200,8 +198,7 @@ class Client:
         ...     client.result(client.submit({"number": 4}), timeout=5)
         {'number': 8}
         """
-        waited = self.timeout if timeout is None else timeout
-        return self._run(dialogues.result(id, waited, self.timeout))
+        return self._run(dialogues.result(id, timeout, self.timeout))
 
     def cancel(self, *ids: str) -> int:
         """Cancel jobs that have not ended, and return how many of them are cancelled now.

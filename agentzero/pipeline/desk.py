@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import singledispatchmethod
 from heapq import heappop, heappush
 from math import inf
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from agentzero.pipeline.changes import Changes, Moment
 from agentzero.pipeline.dispatch import Dispatcher
@@ -37,7 +37,7 @@ from agentzero.util import serialized_exception
 
 __all__ = ["Desk"]
 
-logger = logging.getLogger("agentzero.pipeline")
+logger: Final = logging.getLogger("agentzero.pipeline")
 
 PARKED = None  # the answer comes later
 REQUEUED = 1000  # dead letters in one turn, when all are asked for

@@ -7,7 +7,6 @@ time-out where none came; or `Pause`. Its driver is all that differs between syn
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from agentzero.errors import RemoteError, SocketTimeout
 from agentzero.pipeline import errors
-from agentzero.pipeline.checks import checked_seconds
+from agentzero.pipeline.checks import checked_seconds, checked_whole
 from agentzero.pipeline.errors import (
     JobCancelled,
     JobFailed,
@@ -24,7 +23,7 @@ from agentzero.pipeline.errors import (
     PipelineDraining,
     ResultTimeout,
 )
-from agentzero.pipeline.jobs import Instructions, Job, State, new_id
+from agentzero.pipeline.jobs import Instructions, Job, State, new_id, storable
 from agentzero.pipeline.wire import (
     Accepted,
     Cancel,
@@ -53,6 +52,7 @@ __all__ = [
     "requeue",
     "result",
     "status",
+    "submit",
     "submit_many",
 ]
 
@@ -68,8 +68,8 @@ PEACE = 0.1
 # How many jobs go into one question.
 BATCH = 1000
 
-# What a journal can keep: no database can a NUL, nor UTF-8 a lone surrogate.
-_is_id = re.compile("[^\0\ud800-\udfff]{1,255}").fullmatch
+# As far as databases count.
+MOST = 2**63 - 1
 
 # The errors that a pipeline can name in a refusal, and that are made of their text alone.
 REFUSALS: dict[str, type[Exception]] = {
@@ -79,7 +79,7 @@ REFUSALS: dict[str, type[Exception]] = {
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Put this question; the reply is a `reply` or Refused, and has `timeout` seconds to come."""
+    """Put this question; the reply is of type `reply`, and has `timeout` seconds to come."""
 
     question: Question
     reply: Any
@@ -94,6 +94,13 @@ class Pause:
 
 
 Dialogue: TypeAlias = Generator[Ask | Pause, Any, T]
+
+
+def submit(instructions: Mapping[str, Any], id: str | None, timeout: float) -> Dialogue[str]:
+    """Submit one job; return its id."""
+    ids = None if id is None else [id]
+    [accepted] = yield from submit_many([instructions], ids, timeout)
+    return accepted
 
 
 def submit_many(
@@ -131,7 +138,7 @@ def _checked_ids(ids: Iterable[str]) -> Iterator[str]:
 def _checked_id(id: object) -> str:
     if not isinstance(id, str):
         raise TypeError(f"the id of a job is a str, not {id!r}")
-    if not _is_id(id):
+    if not id or not storable(id):
         raise ValueError(f"the id of a job has 1 to 255 characters, and no NUL: not {_short(id)}")
     return id
 
@@ -144,14 +151,6 @@ def _checked_step(step: object) -> str | None:
     if not isinstance(step, str | None):
         raise TypeError(f"a step is named by its job type, a str, not {step!r}")
     return step
-
-
-def _checked_limit(limit: object) -> int:
-    if not isinstance(limit, int) or isinstance(limit, bool):
-        raise TypeError(f"limit is a whole number, not {limit!r}")
-    if limit < 0:
-        raise ValueError(f"limit is 0 or more, not {limit}")
-    return limit
 
 
 def _batches(items: Iterable[T]) -> Iterator[list[T]]:
@@ -173,14 +172,15 @@ def find(ids: Iterable[str], timeout: float) -> Dialogue[list[Job]]:
     return jobs
 
 
-def result(id: str, timeout: float, patience: float) -> Dialogue[Instructions]:
+def result(id: str, timeout: float | None, patience: float) -> Dialogue[Instructions]:
     """Wait until a job has ended; return its result.
 
     Args:
         id: the job's.
-        timeout: seconds until it has to have ended; 0 asks once.
-        patience: seconds for the reply in that case.
+        timeout: seconds until it has to have ended; 0 asks once, None means `patience`.
+        patience: seconds for the reply to one that asks once.
     """
+    timeout = patience if timeout is None else timeout
     end = monotonic() + checked_seconds(timeout, "timeout")
     job = yield from _heard(id, 0.0, timeout or patience)
     while not job.ended:
@@ -225,7 +225,8 @@ def cancel(ids: Iterable[str], timeout: float) -> Dialogue[int]:
 
 def dead(step: str | None, limit: int, timeout: float) -> Dialogue[list[Job]]:
     """Return the dead letters, the oldest first."""
-    found = yield from _asked(Dead(_checked_step(step), _checked_limit(limit)), Found, timeout)
+    most = min(checked_whole(limit, "limit"), MOST)
+    found = yield from _asked(Dead(_checked_step(step), most), Found, timeout)
     return found.jobs
 
 
@@ -270,7 +271,7 @@ def _asked(question: Question, reply: type[T], timeout: float, seconds: float = 
     end, left = monotonic() + timeout, timeout
     pause = min(AGAIN, PEACE * timeout)
     while True:
-        answer = yield Ask(question, reply, round(min(left, seconds + AGAIN), 3))
+        answer = yield Ask(question, reply | Refused, round(min(left, seconds + AGAIN), 3))
         left = max(0.0, end - monotonic())
         if isinstance(answer, SocketTimeout):
             if not left:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 from math import inf
+from typing import Final
 
 from agentzero.pipeline import transitions
 from agentzero.pipeline.changes import Changes, Moment
@@ -49,15 +50,15 @@ class Dispatcher:
     def __init__(
         self, steps: Sequence[type[Step]], lease: float = 5.0, *, size: int = WINDOW
     ) -> None:
-        self.steps = {step.job_type: step for step in steps}
+        self.steps: Final = {step.job_type: step for step in steps}
         self.lease = lease
         self.size = size
         self.jobs: dict[str, Job] = {}
         self.unsaved: dict[str, Job] = {}
-        self.members = Members()
+        self.members: Final = Members()
         self.counts: Counter[tuple[str, State]] = Counter()
-        self.tallies = {name: Tally() for name in self.steps}
-        self.windows = {name: Window(size) for name in self.steps}
+        self.tallies: Final = {name: Tally() for name in self.steps}
+        self.windows: Final = {name: Window(size) for name in self.steps}
         names = list(self.steps)
         self._first = names[0]
         self._next = dict(pairwise(names))

@@ -116,3 +116,4 @@ EVENTS: dict[str, type] = {
     "error": Error,
     "metric": Metric,
 }
+"""The class of each event, by the topic that it is published as."""

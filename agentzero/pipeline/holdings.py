@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from agentzero.pipeline.jobs import Instructions
 from agentzero.pipeline.wire import Assignment, Result
@@ -89,7 +90,7 @@ class Holdings:
         if held is None or held.lease > lease:
             return None
         del self.promised[name]
-        self._stray(held)
+        self.give_up(held)
         return held
 
     def begin(self, now: float) -> Iterator[Holding]:
@@ -110,10 +111,7 @@ class Holdings:
         return True
 
     def give_up(self, held: Holding) -> None:
-        """Wait no more for the outcome of a job that runs; its promise stays."""
-        self._stray(held)
-
-    def _stray(self, held: Holding) -> None:
+        """Wait no more for the outcome of a job, if it runs; a promise of it stays."""
         if self.running.get(held.id) is held:
             del self.running[held.id]
             self.strays.add(held)
@@ -155,12 +153,7 @@ class Holdings:
 
     def overdue(self, began_before: float) -> list[Holding]:
         """Return what runs since before that time, and is no stray yet."""
-        late = []
-        for held in self.running.values():
-            if held.began > began_before:
-                break
-            late.append(held)
-        return late
+        return list(takewhile(lambda held: held.began <= began_before, self.running.values()))
 
     def excuse(self, seconds: float) -> None:
         """Give every job more time, for as long as the whole process stood still."""
@@ -169,8 +162,4 @@ class Holdings:
 
     def hung(self, began_before: float) -> bool:
         """Return whether strays take every slot, each since before that time."""
-        return self.usable <= 0 and _all_before(self.strays, began_before)
-
-
-def _all_before(jobs: Iterable[Holding], time: float) -> bool:
-    return all(held.began <= time for held in jobs)
+        return self.usable <= 0 and all(held.began <= began_before for held in self.strays)

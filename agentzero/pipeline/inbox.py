@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from agentzero import Envelope, Event, SocketManager
 from agentzero.errors import DeserializationError, SocketTimeout
@@ -14,7 +14,7 @@ from agentzero.pipeline.wire import Results
 
 __all__ = ["EVENTS", "QUESTIONS", "RESULTS", "Inbox"]
 
-logger = logging.getLogger("agentzero.pipeline")
+logger: Final = logging.getLogger("agentzero.pipeline")
 
 T = TypeVar("T")
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
-__all__ = ["ENDED", "Instructions", "Job", "State", "new_id"]
+__all__ = ["ENDED", "LONGEST", "Instructions", "Job", "State", "new_id", "storable"]
 
 Instructions: TypeAlias = dict[str, Any]
+
+LONGEST: Final = 255  # characters of a name; an index of PostgreSQL has no room for 3,000 bytes
 
 
 class State(StrEnum):
@@ -73,6 +76,19 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     def ended(self) -> bool:
         """Whether nothing more happens to it, unless somebody requeues it."""
         return self.state in ENDED
+
+
+# No database keeps a NUL, nor UTF-8 a lone surrogate.
+_unfit = re.compile("[\0\ud800-\udfff]").search
+
+
+def storable(name: str) -> bool:
+    """Return whether every database can keep that name, and find it again.
+
+    >>> storable("j1"), storable("j" * 256), storable("nul" + chr(0))
+    (True, False, False)
+    """
+    return len(name) <= LONGEST and not _unfit(name)
 
 
 def new_id() -> str:

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, Final, Self
 
 from agentzero.pipeline.errors import JournalError, JournalTaken
-from agentzero.pipeline.jobs import Job, State
+from agentzero.pipeline.jobs import Job, State, storable
 from agentzero.serializers import Serializer, resolve
 
 try:
@@ -18,12 +18,12 @@ try:
 
     from agentzero.pipeline import tables
     from agentzero.pipeline.database import Row, Rows, engine_of, file_of, url_of
-    from agentzero.pipeline.records import Records, storable
-except ModuleNotFoundError as error:
+    from agentzero.pipeline.records import Records
+except ModuleNotFoundError as _error:
     _mends = "the journal of a pipeline needs SQLAlchemy: pip install 'agentzero[pipeline]'"
-    raise ModuleNotFoundError(_mends, name=error.name) from error
+    raise ModuleNotFoundError(_mends, name=_error.name) from _error
 
-__all__ = ["Journal", "storable"]
+__all__ = ["Journal"]
 
 AT_ONCE: Final = 500  # ids in one query: every database sets a limit
 

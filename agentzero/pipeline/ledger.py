@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from agentzero.errors import SerializationError
 from agentzero.pipeline.changes import Changes, Moment
@@ -15,7 +15,7 @@ from agentzero.pipeline.wire import Assignment
 
 __all__ = ["Ledger"]
 
-logger = logging.getLogger("agentzero.pipeline")
+logger: Final = logging.getLogger("agentzero.pipeline")
 
 PRUNING = 10.0  # seconds between two looks for jobs that need not be kept
 PRUNED = 1000  # jobs at a time
@@ -36,7 +36,7 @@ class Ledger:
     """
 
     def __init__(self, journal: Journal, dispatcher: Dispatcher, keep: float) -> None:
-        self.failing = False
+        self.failing: bool = False
         self._journal = journal
         self._dispatcher = dispatcher
         self._keep = keep

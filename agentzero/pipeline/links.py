@@ -7,7 +7,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import zmq
 
@@ -27,7 +27,7 @@ from agentzero.util import extract_hostname_from_tcp_address
 
 __all__ = ["Links"]
 
-logger = logging.getLogger("agentzero.pipeline")
+logger: Final = logging.getLogger("agentzero.pipeline")
 
 PATIENCE = 2.0  # seconds until an unanswered question is asked again
 PAUSE = 1.0  # seconds after an answer that is no use
@@ -71,8 +71,8 @@ class Links:
         hear: Hear,
     ) -> None:
         self.worker = worker
-        self.address = ""
-        self.serializer = resolve(serializer)
+        self.address: str = ""
+        self.serializer: Serializer = resolve(serializer)
         self._sockets = SocketManager(serialization_backend=self.serializer, linger=1)
         self._reply_address = reply_address
         self._bind = bind

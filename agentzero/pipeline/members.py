@@ -74,9 +74,6 @@ class Members:
     def __iter__(self) -> Iterator[Member]:
         return iter(self._by_id.values())
 
-    def __len__(self) -> int:
-        return len(self._by_id)
-
     def get(self, worker: str) -> Member | None:
         """Return the worker of that id, if it is known."""
         return self._by_id.get(worker)

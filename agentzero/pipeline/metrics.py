@@ -139,7 +139,11 @@ def exported(collector: Collector, port: int | None) -> Iterator[None]:
     if port is None:
         yield
         return
-    from prometheus_client import CollectorRegistry, start_http_server
+    try:
+        from prometheus_client import CollectorRegistry, start_http_server
+    except ModuleNotFoundError as error:
+        mends = "metrics need prometheus_client: pip install 'agentzero[pipeline]'"
+        raise ModuleNotFoundError(mends, name=error.name) from error
 
     registry = CollectorRegistry()
     registry.register(collector)

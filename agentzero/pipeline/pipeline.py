@@ -5,21 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import nullcontext
 
-from agentzero.pipeline.checks import checked_seconds
 from agentzero.pipeline.errors import PipelineError
-from agentzero.pipeline.journal import storable
 from agentzero.pipeline.metrics import Collector, exported
 from agentzero.pipeline.service import Service
-from agentzero.pipeline.settings import Listener, Settings
+from agentzero.pipeline.settings import DAY, Listener, Settings
 from agentzero.pipeline.signals import ending_signals
-from agentzero.pipeline.step import Step, check_step
+from agentzero.pipeline.step import Step
 from agentzero.pipeline.wire import REPLY_ADDRESS
 from agentzero.serializers import Serializer
 
 __all__ = ["Pipeline"]
-
-DAY = 86_400.0
-SHORTEST, LONGEST = 0.01, DAY  # seconds of a heartbeat
 
 
 class Pipeline:
@@ -84,21 +79,21 @@ class Pipeline:
         on_event: Listener | None = None,
         metrics_port: int | None = None,
     ) -> None:
-        self.settings = Settings(
-            name=_checked_name(name),
-            steps=_checked_steps(steps),
+        self.settings: Settings = Settings(
+            name=name,
+            steps=tuple(steps),
             journal=f"sqlite:///{name}.db" if journal is None else journal,
-            reply_address=_checked_address(reply_address),
-            events_address=_checked_address(events_address),
-            results_address=_checked_address(results_address),
-            heartbeat=checked_seconds(heartbeat, "heartbeat", least=SHORTEST, most=LONGEST),
-            lease=checked_seconds(lease, "lease", least=2 * heartbeat, most=LONGEST),
-            grace=checked_seconds(grace, "grace"),
-            keep=checked_seconds(keep, "keep"),
+            reply_address=reply_address,
+            events_address=events_address,
+            results_address=results_address,
+            heartbeat=heartbeat,
+            lease=lease,
+            grace=grace,
+            keep=keep,
             serializer=serializer,
             backend=backend,
-            on_event=_checked_listener(on_event),
-            metrics_port=_checked_port(metrics_port),
+            on_event=on_event,
+            metrics_port=metrics_port,
         )
         self._stops = 0
         self._began = False
@@ -151,40 +146,3 @@ class Pipeline:
     def stop(self) -> None:
         """Let `run` end, as one more signal would; at any time, from any thread or handler."""
         self._stops += 1
-
-
-def _checked_steps(steps: Iterable[type[Step]]) -> tuple[type[Step], ...]:
-    checked = tuple(map(check_step, steps))
-    if not checked:
-        raise ValueError("a pipeline has at least one step")
-    names = [step.job_type for step in checked]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"two steps have the job type {name!r}")
-    return checked
-
-
-def _checked_name(name: object) -> str:
-    if not isinstance(name, str):
-        raise TypeError(f"the name of a pipeline is a str, not {name!r}")
-    if not name or not storable(name) or "/" in name or "\\" in name:
-        raise ValueError(f"{name!r} cannot be the name of a pipeline")
-    return name
-
-
-def _checked_port(port: int | None) -> int | None:
-    if port is not None and not 0 < port < 65536:
-        raise ValueError(f"metrics_port is from 1 to 65535, not {port!r}")
-    return port
-
-
-def _checked_address(address: object) -> str:
-    if not isinstance(address, str) or "://" not in address:
-        raise ValueError(f"an address is like 'tcp://127.0.0.1:7710', not {address!r}")
-    return address
-
-
-def _checked_listener(listener: Listener | None) -> Listener | None:
-    if listener is not None and not callable(listener):
-        raise TypeError(f"on_event is called with each event, which {listener!r} cannot be")
-    return listener

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from agentzero.errors import SerializationError
 from agentzero.pipeline.database import Row
 from agentzero.pipeline.errors import JournalError
-from agentzero.pipeline.jobs import Job, State
-from agentzero.pipeline.tables import LONGEST
+from agentzero.pipeline.jobs import Job, State, storable
 from agentzero.serializers import Serializer
 
-__all__ = ["Records", "storable"]
+__all__ = ["Records"]
 
 
 class Records:
@@ -87,15 +85,3 @@ class Records:
         if not isinstance(unpacked, dict):
             raise TypeError(f"not a dict but {type(unpacked).__name__}")
         return unpacked
-
-
-_unfit = re.compile("[\0\ud800-\udfff]").search
-
-
-def storable(name: str) -> bool:
-    """Whether every database can keep that name, and find it again.
-
-    >>> storable("j1"), storable("j" * 256), storable("nul" + chr(0))
-    (True, False, False)
-    """
-    return len(name) <= LONGEST and not _unfit(name)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from math import inf
+from typing import Final
 
 import zmq
 
@@ -26,7 +27,8 @@ from agentzero.pipeline.dispatch import Dispatcher
 from agentzero.pipeline.errors import JournalError, JournalTaken
 from agentzero.pipeline.events import Available, Gone, Metric
 from agentzero.pipeline.inbox import EVENTS, QUESTIONS, RESULTS, Inbox
-from agentzero.pipeline.journal import Journal, storable
+from agentzero.pipeline.jobs import storable
+from agentzero.pipeline.journal import Journal
 from agentzero.pipeline.ledger import Ledger
 from agentzero.pipeline.members import Member
 from agentzero.pipeline.overview import overview
@@ -36,7 +38,7 @@ from agentzero.serializers import convert
 
 __all__ = ["Service"]
 
-logger = logging.getLogger("agentzero.pipeline")
+logger: Final = logging.getLogger("agentzero.pipeline")
 
 LONGEST = 0.2  # seconds until a stop is noticed at the latest
 LOCKED = 2.0  # seconds that a turn waits for a locked journal
@@ -53,16 +55,16 @@ class Service:
 
     def __init__(self, settings: Settings, stops: Callable[[], int]) -> None:
         self.settings = settings
-        self.sockets = SocketManager(
+        self.sockets: Final = SocketManager(
             serialization_backend=settings.serializer, backend=settings.backend, linger=1
         )
-        self.journal = Journal(
+        self.journal: Final = Journal(
             settings.journal, settings.name, self.sockets.serialization_backend, timeout=LOCKED
         )
-        self.dispatcher = Dispatcher(settings.steps, settings.lease)
-        self.ledger = Ledger(self.journal, self.dispatcher, settings.keep)
-        self.audience = Audience(settings.on_event)
-        self.inbox = Inbox(self.sockets)
+        self.dispatcher: Final = Dispatcher(settings.steps, settings.lease)
+        self.ledger: Final = Ledger(self.journal, self.dispatcher, settings.keep)
+        self.audience: Final = Audience(settings.on_event)
+        self.inbox: Final = Inbox(self.sockets)
         self._stops = stops
         self._started = time.time()
         self._listened = time.monotonic()
@@ -79,7 +81,7 @@ class Service:
         with self.sockets:
             welcome = self._bind()
             with self.journal:
-                self.desk = Desk(
+                self.desk: Desk = Desk(
                     self.dispatcher, self.journal, self._reply, welcome, self._overview
                 )
                 self._restore()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from agentzero.errors import AgentZeroSocketError
 from agentzero.pipeline.errors import PipelineError
@@ -22,7 +22,7 @@ from agentzero.util import serialized_exception
 
 __all__ = ["Mailbox", "Shift", "Stop"]
 
-logger = logging.getLogger("agentzero.pipeline")
+logger: Final = logging.getLogger("agentzero.pipeline")
 
 # A PUB drops what is published before its connection is up, so the first announcements are close.
 FIRST_PAUSE = 0.02
@@ -128,13 +128,12 @@ class Shift:
 
     def _next_due(self) -> float:
         now = monotonic()
-        dues = [
+        return min(
             now + (NO_ROOM_PAUSE if self._bench.unsent else LONGEST),
             self._next_beat,
             self._bench.next_due(),
             self._deadline,
-        ]
-        return min(due for due in dues if due is not None)
+        )
 
     def _excuse(self, late: float) -> None:
         # The whole process was stopped, and its jobs with it.

@@ -7,7 +7,7 @@ import random
 from inspect import iscoroutinefunction
 from typing import Any, ClassVar
 
-from agentzero.pipeline.checks import checked_seconds
+from agentzero.pipeline.checks import checked_seconds, checked_whole
 from agentzero.pipeline.jobs import Instructions
 
 __all__ = ["Step", "backoff", "check_step"]
@@ -90,11 +90,7 @@ def check_step(step: Any) -> type[Step]:
         raise TypeError(f"{step.__name__} has no job_type")
     if iscoroutinefunction(step.execute):
         raise TypeError(f"{step.__name__}.execute is no coroutine: it runs in an executor")
-    retries: object = step.max_retries
-    if not isinstance(retries, int) or isinstance(retries, bool):
-        raise TypeError(f"{step.__name__}.max_retries is a whole number, not {retries!r}")
-    if retries < 0:
-        raise ValueError(f"{step.__name__}.max_retries is 0 or more, not {retries}")
+    checked_whole(step.max_retries, f"{step.__name__}.max_retries")
     _check_times(step)
     return step
 

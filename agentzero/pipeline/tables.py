@@ -6,14 +6,13 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from agentzero.pipeline.jobs import State
+from agentzero.pipeline.jobs import LONGEST, State
 
-__all__ = ["LONGEST", "VERSION", "jobs", "metadata", "pipelines"]
+__all__ = ["VERSION", "jobs", "metadata", "pipelines"]
 
 VERSION: Final = 1  # of the tables
-LONGEST: Final = 255  # characters of a name; an index of PostgreSQL has no room for 3,000 bytes
 
-metadata = sa.MetaData()
+metadata: Final = sa.MetaData()
 
 # Sorted by code points everywhere, as Python does.
 _TEXT = (
@@ -23,7 +22,7 @@ _TEXT = (
 )
 _BYTES = sa.LargeBinary(2**32 - 1)
 
-pipelines = sa.Table(
+pipelines: Final = sa.Table(
     "agentzero_pipelines",
     metadata,
     sa.Column("name", _TEXT, primary_key=True),
@@ -31,7 +30,7 @@ pipelines = sa.Table(
     sa.Column("version", sa.Integer, nullable=False),
 )
 
-jobs = sa.Table(
+jobs: Final = sa.Table(
     "agentzero_jobs",
     metadata,
     sa.Column("pipeline", _TEXT, primary_key=True),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass, field
+from typing import Final
 
 from agentzero.pipeline.changes import Try
 from agentzero.pipeline.jobs import State
@@ -32,8 +33,8 @@ class Histogram:
     """
 
     def __init__(self) -> None:
-        self.counts = [0] * (len(BOUNDS) + 1)
-        self.seconds = 0.0
+        self.counts: Final = [0] * (len(BOUNDS) + 1)
+        self.seconds: float = 0.0
 
     def add(self, seconds: float) -> None:
         """Count one that took so long."""

@@ -32,8 +32,8 @@ class Window:
     def __init__(self, size: int) -> None:
         self.size = size
         self.ready: deque[str] = deque()
-        self.more = True  # until the journal has been asked
-        self.wake = inf
+        self.more: bool = True  # until the journal has been asked
+        self.wake: float = inf
 
     def add(self, job: Job, now: float) -> bool:
         """Take in a queued job; return False where it stays in the journal for now."""

@@ -1,4 +1,4 @@
-"""What the sockets of a pipeline carry, beside the events: plain messages, in any serializer.
+"""What the sockets of a pipeline carry, beside the events: plain messages, in any serializer::
 
     client --questions--> pipeline      REQ or DEALER to ROUTER, which answers as a REP does
     pipeline --orders--> worker         PUSH to PULL, one pair per worker
@@ -15,7 +15,7 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 
-from agentzero.pipeline.jobs import Instructions, Job
+from agentzero.pipeline.jobs import LONGEST, Instructions, Job
 
 __all__ = [
     "REPLY_ADDRESS",
@@ -47,6 +47,7 @@ __all__ = [
 ]
 
 REPLY_ADDRESS = "tcp://127.0.0.1:7710"
+"""Where a pipeline answers unless it is told otherwise."""
 
 Lease: TypeAlias = tuple[str, int]  # a job's id, and which time it was handed out
 
@@ -117,7 +118,7 @@ class Results(msgspec.Struct, frozen=True):
 class Submission(msgspec.Struct, frozen=True):
     """A job to accept. Whoever made up the id may send it again: it is accepted once."""
 
-    id: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST)]
     instructions: Instructions
 
 
@@ -176,6 +177,7 @@ class Show(msgspec.Struct, frozen=True, tag="show"):
 
 
 Question: TypeAlias = Submit | Status | Wait | Cancel | Dead | Requeue | Join | Show
+"""What a pipeline can be asked."""
 
 
 # Replies
@@ -299,3 +301,4 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
 
 
 Reply: TypeAlias = Accepted | Found | Count | Welcome | Overview | Refused
+"""What it answers."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import BrokenExecutor, Executor, Future
 from functools import partial
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from agentzero.pipeline.errors import StepHung, TimeLimitExceeded
 from agentzero.pipeline.events import Error, Failed, Started, Success
@@ -20,7 +21,7 @@ from agentzero.util import serialized_exception
 
 __all__ = ["Done", "Workbench"]
 
-logger = logging.getLogger("agentzero.pipeline")
+logger: Final = logging.getLogger("agentzero.pipeline")
 
 LONGEST = 200  # characters of an error's text in the log: events and the journal have it all
 
@@ -61,9 +62,9 @@ class Workbench:
         tell: Callable[[Done], object],
         publish: Callable[[str, object], object],
     ) -> None:
-        self.holdings = Holdings(slots)
+        self.holdings: Final = Holdings(slots)
         self.unsent: list[Holding] = []
-        self.done = 0
+        self.done: int = 0
         self._step = step
         self._who = worker, step.job_type
         self._pool = pool
@@ -155,12 +156,12 @@ class Workbench:
             self.holdings.give_up(job)
             self._return(job)
 
-    def next_due(self) -> float | None:
-        """Return when the next job is past its time limit, if any can be."""
+    def next_due(self) -> float:
+        """Return when the next job is past its time limit; infinite where none can be."""
         if self._step.time_limit is not None:
             for first in self.holdings.running.values():
                 return first.began + self._step.time_limit
-        return None
+        return math.inf
 
     def _report(self, job: Holding, performed: Performed) -> None:
         output, error, seconds, _ = performed

@@ -81,7 +81,7 @@ class Worker:
         check_address(reply_address)
         check_executor(executor)
         check_bind(bind)
-        self.id = _new_id()
+        self.id: str = _new_id()
         self._process = os.getpid()
         self._step = step
         self._reply_address = reply_address

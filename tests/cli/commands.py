@@ -8,7 +8,7 @@ import subprocess
 import sys
 import termios
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,16 +27,6 @@ def started(*words: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait until a condition holds; it fails the test where it never does."""
-    waiting = threading.Event()
-    for _ in range(int(START / 0.01)):
-        if condition():
-            return
-        waiting.wait(0.01)
-    raise AssertionError("it never came true")
 
 
 def on_a_terminal(*words: str, columns: int = 100) -> tuple[int, str]:

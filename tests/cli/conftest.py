@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,17 +12,16 @@ import pytest
 
 from tests.cli.inside import Agent, Peer
 from tests.pipeline.fake_replies import FakePipeline
-from tests.processes import ROOT, START
+from tests.processes import ROOT, START, interruptible
 
 Ended = subprocess.CompletedProcess[str]
 
 
 @pytest.fixture(autouse=True)
-def interruptible() -> Iterator[None]:
-    """Give commands a SIGINT that is not ignored, also where pytest runs in the background."""
-    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, previous)
+def ctrl_c() -> Iterator[None]:
+    """Commands can be interrupted."""
+    with interruptible():
+        yield
 
 
 @pytest.fixture(autouse=True)

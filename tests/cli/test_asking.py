@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from agentzero.pipeline.wire import Show, Submit, Wait
-from tests.cli.commands import on_a_terminal, started, until
+from tests.cli.commands import on_a_terminal, started
 from tests.cli.conftest import Ended
 from tests.cli.inside import Agent
 from tests.pipeline.fake_replies import FakePipeline
-from tests.processes import START
+from tests.processes import START, eventually
 
 Call = Callable[..., Ended]
 
@@ -106,7 +106,7 @@ def test_status_prints_each_job_in_a_line(call: Call, pipeline: FakePipeline) ->
 def test_result_waits_as_long_as_it_takes(pipeline: FakePipeline) -> None:
     submitted(pipeline)
     with started("result", "j0") as process:
-        until(lambda: pipeline.was_asked(Wait, 2))
+        eventually(lambda: pipeline.was_asked(Wait, 2))
         pipeline.finish("j0")
         out, err = process.communicate(timeout=START)
     assert (process.returncode, out, err) == (0, '{"number":0}\n', "")
@@ -199,7 +199,7 @@ def test_ctrl_c_is_no_trouble(words: list[str], pipeline: FakePipeline) -> None:
             process.stdin.write("{}\n")
             process.stdin.flush()
             process.stdout.readline()
-        until(lambda: any(map(pipeline.was_asked, (Wait, Submit, Show))))
+        eventually(lambda: any(map(pipeline.was_asked, (Wait, Submit, Show))))
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=START)
     assert (process.returncode, err.strip()) == (130, "")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import os
+import pty
 import signal
 import subprocess
 import sys
+from subprocess import PIPE
 
 import msgspec
 import pytest
@@ -49,6 +51,18 @@ def test_every_way_of_waiting_and_writing_can_be_measured(
     ran = agent("bench", *FEW, "--pattern", "req-rep", *options)
     heading, line = ran.lines
     assert (ran.code, heading.split()[0], line.split()[0]) == (0, b"pattern", b"req-rep")
+
+
+def test_whoever_looks_on_is_told_what_is_measured() -> None:
+    ours, theirs = pty.openpty()
+    words = ("bench", *FEW, "--pattern", "req-rep")
+    ended = subprocess.run(
+        [sys.executable, "-m", "agentzero", *words], stdout=PIPE, stderr=theirs, timeout=START
+    )
+    os.close(theirs)
+    with open(ours, "rb", buffering=0) as terminal:
+        assert terminal.read(65536).endswith(b"measuring req-rep ...\r\x1b[K")
+    assert (ended.returncode, ended.stdout.count(b"\n")) == (0, 2)
 
 
 @pytest.mark.parametrize(

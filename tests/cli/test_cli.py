@@ -28,6 +28,19 @@ def test_the_version_is_told() -> None:
     assert agent("--version").stdout.split()[-1] == __version__
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no device that is always full")
+def test_output_that_cannot_be_written_is_an_error() -> None:
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "agentzero", "--version"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=START,
+        )
+    assert (ended.returncode, ended.stderr) == (1, "Error: [Errno 28] No space left on device\n")
+
+
 def test_the_first_help_imports_no_command() -> None:
     program = (
         "import sys; sys.argv = ['agentzero', '--help'];"

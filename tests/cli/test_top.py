@@ -16,10 +16,10 @@ import pytest
 
 from agentzero.cli.rates import Progress, Rates, progress
 from agentzero.pipeline.wire import LogLine, Overview, StepOverview, WorkerOverview
-from tests.cli.commands import on_a_terminal, read, started, until
+from tests.cli.commands import on_a_terminal, read, started
 from tests.cli.conftest import Ended
 from tests.pipeline.fake_replies import FakePipeline
-from tests.processes import START
+from tests.processes import START, eventually
 
 COUNTS = "3 queued, 0 running, 0 dead, 1 workers, 4 slots, [0-9.]+ jobs/s, 0 failed, 0 retried"
 STEP = rf"\d\d:\d\d:\d\d step double: {COUNTS}"
@@ -138,7 +138,7 @@ def test_it_waits_for_a_pipeline_that_goes(busy: FakePipeline) -> None:
         assert "the pipeline did not answer in 0.3 s" in process.stderr.readline()
         busy.start()
         asked = len(busy.asked)
-        until(lambda: len(busy.asked) > asked + 1)
+        eventually(lambda: len(busy.asked) > asked + 1)
         assert process.poll() is None
 
 

@@ -15,10 +15,10 @@ import zmq
 
 from agentzero import SocketManager
 from agentzero.pipeline import Client
-from tests.cli.commands import started, until
+from tests.cli.commands import started
 from tests.cli.conftest import Ended
 from tests.cli.inside import Agent
-from tests.processes import START
+from tests.processes import START, eventually, is_running
 
 STEPS = """
 import os
@@ -134,24 +134,16 @@ def workers(client: Client) -> dict[str, int]:
     return {worker: int(re.findall(r"-(\d+)-", worker)[0]) for worker in found}
 
 
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 def test_worker_processes_that_die_are_started_again(addresses: list[str], client: Client) -> None:
     with (
         started("serve", "pipelines.py:doubling", *addresses),
         started("work", "steps.py:Double", "--processes=2") as crew,
     ):
-        until(lambda: len(workers(client)) == 2)
+        eventually(lambda: len(workers(client)) == 2)
         before = workers(client)
         killed = next(iter(before))
         os.kill(before[killed], signal.SIGKILL)
-        until(lambda: len({*workers(client)} - {killed}) == 2)
+        eventually(lambda: len({*workers(client)} - {killed}) == 2)
         assert client.result(client.submit({"number": 21}))["pid"] in workers(client).values()
         after = workers(client).values()
         code, err = end(crew, signal.SIGINT)
@@ -205,12 +197,12 @@ def test_worker_processes_end_when_their_parent_is_killed(
         started("serve", "pipelines.py:doubling", *addresses),
         started("work", "steps.py:Double", "--processes=2") as crew,
     ):
-        until(lambda: len(workers(client)) == 2)
+        eventually(lambda: len(workers(client)) == 2)
         children = workers(client).values()
         try:
             crew.kill()
             crew.communicate(timeout=START)  # returns when the last of them has closed its stderr
-            until(lambda: not any(map(is_running, children)))
+            eventually(lambda: not any(map(is_running, children)))
         finally:
             for pid in filter(is_running, children):
                 os.kill(pid, signal.SIGKILL)
@@ -277,6 +269,12 @@ def test_an_address_that_is_taken_is_named(
     [error] = ended.stderr.splitlines()
     assert taken in error
     assert error.endswith("; does this pipeline run already?")
+
+
+def test_an_address_that_is_none_is_wrong_usage(call: Callable[..., Ended]) -> None:
+    ended = call("serve", "pipelines:doubling", "--address=nowhere")
+    assert ended.returncode == 2
+    assert "an address is like 'tcp://127.0.0.1:7710', not 'nowhere'" in ended.stderr
 
 
 @pytest.mark.parametrize("words", [[], ["--processes=2"]])

@@ -28,6 +28,7 @@ from agentzero.pipeline.wire import (
 )
 from agentzero.serializers import convert
 from tests.pipeline.chores import Chore, chore
+from tests.processes import eventually
 
 T = TypeVar("T")
 
@@ -35,14 +36,6 @@ PATIENCE = 20.0  # for anything that is sure to come, in seconds
 HEARTBEAT = 0.1
 
 ANY = "tcp://127.0.0.1:*"
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    """Wait until it holds."""
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(0.005)
 
 
 class FakePipeline:
@@ -263,3 +256,19 @@ def start(gate: Gate) -> Iterator[Callable[..., Running]]:
         running.stop(at_once=True)
     for running in started:
         running._end.exception(PATIENCE)
+
+
+@pytest.fixture
+def busy(
+    pipeline: FakePipeline, start: Callable[..., Running], gate: Gate
+) -> Callable[..., Running]:
+    """Run a worker that is at work on the job "j1" of the gate, and has others besides."""
+
+    def begin(*others: Assignment, lease: int = 1, **options: Any) -> Running:
+        running = start(pipeline, **options)
+        pipeline.meet()
+        pipeline.order(gate.job("j1", lease=lease), *others)
+        gate.begun("j1")
+        return running
+
+    return begin

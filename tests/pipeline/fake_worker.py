@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import count
-from types import TracebackType
 from typing import Any, Self
 
 import zmq
@@ -41,12 +40,7 @@ class FakeWorker:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.sockets.close_all()
 
     def announce(self, *held: Assignment) -> None:

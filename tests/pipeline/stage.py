@@ -8,9 +8,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 from agentzero.pipeline import Client
 from agentzero.pipeline.journal import Journal
 from tests.ports import lasting_port
-from tests.processes import ROOT
+from tests.processes import ROOT, eventually, is_running
 
 PATIENCE = 30.0  # seconds in which anything must have happened
 
@@ -87,7 +86,7 @@ class Stage:
             found[:] = [pid for _, other, pid in self.executions() if other == name]
             return len(found) >= number
 
-        eventually(enough)
+        eventually(enough, PATIENCE)
         return found[number - 1]
 
     def _watch_endings(self) -> None:
@@ -146,22 +145,4 @@ def kill(pid: int) -> None:
 
 def ends(pid: int) -> None:
     """Wait until a process has ended."""
-    eventually(lambda: not is_running(pid))
-
-
-def is_running(pid: int) -> bool:
-    """Return whether a process has anything left: its other threads may outlive the first one."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        return state != "Z" or len(list(Path(f"/proc/{pid}/task").iterdir())) > 1
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def eventually(condition: Callable[[], object], patience: float = PATIENCE) -> None:
-    """Wait until something is so."""
-    deadline = time.monotonic() + patience
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not so after {patience:g} s")
-        time.sleep(0.01)
+    eventually(lambda: not is_running(pid), PATIENCE)

@@ -87,6 +87,21 @@ def client(connect: Callable[..., Any], pipeline: FakePipeline) -> Any:
 
 
 @pytest.fixture
+def wait(
+    client: Any, pipeline: FakePipeline, spawn: Callable[..., Task], eventually: Any
+) -> Callable[..., tuple[str, Task]]:
+    """Submit a job, and have somebody wait for its result; return its id, and who waits."""
+
+    def begin(timeout: float = math.inf) -> tuple[str, Task]:
+        id = client.submit({"number": 1})
+        waiting = spawn(client.result, id, timeout)
+        eventually(lambda: pipeline.was_asked(Wait, 2))
+        return id, waiting
+
+    return begin
+
+
+@pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Questions are sent again soon."""
     monkeypatch.setattr(dialogues, "AGAIN", 0.1)
@@ -237,14 +252,14 @@ def test_what_makes_no_question_is_not_asked(
 
 
 def test_a_result_is_waited_for(
+    wait: Callable[..., tuple[str, Task]],
     client: Any,
     pipeline: FakePipeline,
     spawn: Callable[..., Task],
     eventually: Any,
     impatient: None,
 ) -> None:
-    id = client.submit({"number": 1})
-    waiting = spawn(client.result, id, math.inf)
+    id, waiting = wait()
     spawn(client.status, id).result()  # others are answered meanwhile
     eventually(lambda: pipeline.was_asked(Wait, 3))
     pipeline.finish(id)
@@ -303,6 +318,7 @@ def test_dead_letters_are_listed_and_requeued(client: Any, pipeline: FakePipelin
         pipeline.fail(id)
     assert [job.id for job in client.dead()] == ids
     assert [job.id for job in client.dead(limit=2)] == ids[:2]
+    assert client.dead(limit=2**70) == client.dead()
     assert client.dead("other") == []
     assert client.requeue(*ids[:2]) == 2
     assert client.requeue(step="other") == 0
@@ -377,30 +393,18 @@ def restart(pipeline: FakePipeline) -> None:
 
 
 def test_whoever_waits_for_a_result_survives_a_restart(
-    client: Any,
-    pipeline: FakePipeline,
-    spawn: Callable[..., Task],
-    eventually: Any,
-    impatient: None,
+    wait: Callable[..., tuple[str, Task]], pipeline: FakePipeline, impatient: None
 ) -> None:
-    id = client.submit({"number": 1})
-    waiting = spawn(client.result, id, math.inf)
-    eventually(lambda: pipeline.was_asked(Wait, 2))
+    id, waiting = wait()
     restart(pipeline)
     pipeline.finish(id)
     assert waiting.result() == {"number": 2}
 
 
 def test_a_pipeline_that_goes_for_good_does_not_keep_whoever_waits_for_a_result(
-    client: Any,
-    pipeline: FakePipeline,
-    spawn: Callable[..., Task],
-    eventually: Any,
-    impatient: None,
+    wait: Callable[..., tuple[str, Task]], pipeline: FakePipeline, impatient: None
 ) -> None:
-    id = client.submit({"number": 1})
-    waiting = spawn(client.result, id, 0.3)
-    eventually(lambda: pipeline.was_asked(Wait, 2))
+    _, waiting = wait(timeout=0.3)
     pipeline.stop()
     with pytest.raises(ResultTimeout):
         waiting.result()
@@ -520,11 +524,9 @@ def test_any_serializer_will_do(codec: str, connect: Callable[..., Any]) -> None
 
 
 def test_closing_wakes_whoever_waits_and_is_harmless_twice(
-    client: Any, pipeline: FakePipeline, spawn: Callable[..., Task], eventually: Any
+    wait: Callable[..., tuple[str, Task]], client: Any
 ) -> None:
-    id = client.submit({"number": 1})
-    waiting = spawn(client.result, id, math.inf)
-    eventually(lambda: pipeline.was_asked(Wait, 2))
+    _, waiting = wait()
     client.close()
     client.close()
     with pytest.raises((SocketClosed, ManagerClosed)):

@@ -6,7 +6,6 @@ import gc
 import runpy
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ import zmq
 from agentzero import SocketManager
 from agentzero.pipeline import Client, Instructions, Pipeline, Step, Worker
 from agentzero.pipeline.client import NOTHING
+from tests.pipeline.threads import addresses, at_work
 from tests.processes import ROOT
 
 SCRIPT = ROOT / "docs" / "pipeline_sockets.py"
@@ -36,29 +36,13 @@ def source() -> dict[str, Any]:
 def managers(tmp_path: Path) -> Iterator[dict[str, SocketManager]]:
     """Those of a client, a pipeline and a worker that have just done a job, by whose they are."""
     others = _managers()  # held, so that no new one has the identity of one of them
-    replies, events, results = (f"ipc://{tmp_path / name}" for name in ("a", "b", "c"))
-    pipeline = Pipeline(
-        "drawn",
-        [Echo],
-        f"sqlite:///{tmp_path}/drawn.db",
-        reply_address=replies,
-        events_address=events,
-        results_address=results,
-    )
-    worker = Worker(Echo(), replies)
-    threads = [Thread(target=part.run) for part in (pipeline, worker)]
-    for thread in threads:
-        thread.start()
-    try:
-        with Client(replies, timeout=20.0) as client:
-            client.result(client.submit({}))
-            ours = [one for one in _managers() if not any(one is other for other in others)]
-            yield {_owner(one, worker.id): one for one in ours}
-    finally:
-        worker.stop()
-        threads[1].join()
-        pipeline.stop()
-        threads[0].join()
+    places = addresses(tmp_path)
+    pipeline = Pipeline("drawn", [Echo], f"sqlite:///{tmp_path}/drawn.db", **places)
+    worker = Worker(Echo(), places["reply_address"])
+    with at_work(pipeline, worker), Client(places["reply_address"], timeout=20.0) as client:
+        client.result(client.submit({}))
+        ours = [one for one in _managers() if not any(one is other for other in others)]
+        yield {_owner(one, worker.id): one for one in ours}
 
 
 def _managers() -> list[SocketManager]:

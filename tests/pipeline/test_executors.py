@@ -13,9 +13,9 @@ import pytest
 
 from agentzero.pipeline.executors import DaemonThreads, Pool, Processes
 from tests.pipeline.chores import Chore, chore
-from tests.pipeline.fake_pipeline import PATIENCE, Gate, eventually
+from tests.pipeline.fake_pipeline import PATIENCE, Gate
 from tests.pipeline.fake_pipeline import gate as gate
-from tests.processes import ROOT, running
+from tests.processes import ROOT, eventually, running
 
 
 def test_threads_execute_as_many_calls_at_a_time() -> None:

@@ -19,7 +19,8 @@ import pytest
 
 from agentzero.pipeline import Client
 from agentzero.pipeline.errors import JobFailed, JournalError
-from tests.pipeline.stage import PATIENCE, Stage, ends, eventually, hatching, is_running, kill
+from tests.pipeline.stage import PATIENCE, Stage, ends, hatching, kill
+from tests.processes import eventually, is_running
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -155,7 +156,7 @@ def test_a_job_that_kills_its_workers_dies_in_the_end_and_others_do_not(
         workers[:] = [pid if is_running(pid) else stage.worker("fragile") for pid in workers]
         return client.status(poison).ended
 
-    eventually(died)
+    eventually(died, PATIENCE)
     with pytest.raises(JobFailed, match=r"step fragile: WorkerLost"):
         client.result(poison)
     for job in others:

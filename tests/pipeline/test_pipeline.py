@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import sys
 import urllib.request
 from collections.abc import Iterator
 from math import inf, nan
@@ -17,6 +17,7 @@ from agentzero.pipeline.dispatch import Dispatcher
 from agentzero.pipeline.errors import JobFailed, JournalError, PipelineError
 from agentzero.pipeline.events import Available, Metric
 from agentzero.pipeline.metrics import Collector, exported
+from tests.pipeline.threads import addresses, at_work
 from tests.ports import lasting_port
 
 
@@ -127,28 +128,12 @@ def port() -> int:
 @pytest.fixture
 def client(tmp_path: Path, port: int) -> Iterator[Client]:
     """A client of a pipeline that runs with one worker, and exports metrics."""
-    addresses = [f"tcp://127.0.0.1:{lasting_port()}" for _ in range(3)]
-    pipeline = Pipeline(
-        "numbers",
-        [Divide],
-        f"sqlite:///{tmp_path}/jobs.db",
-        reply_address=addresses[0],
-        events_address=addresses[1],
-        results_address=addresses[2],
-        heartbeat=0.1,
-        lease=20,
-        metrics_port=port,
-    )
-    worker = Worker(Divide(), addresses[0])
-    threads = [threading.Thread(target=pipeline.run), threading.Thread(target=worker.run)]
-    for thread in threads:
-        thread.start()
-    with Client(addresses[0]) as client:
+    places = addresses(tmp_path)
+    options: dict[str, Any] = {"heartbeat": 0.1, "lease": 20, "metrics_port": port, **places}
+    pipeline = Pipeline("numbers", [Divide], f"sqlite:///{tmp_path}/jobs.db", **options)
+    worker = Worker(Divide(), places["reply_address"])
+    with at_work(pipeline, worker), Client(places["reply_address"]) as client:
         yield client
-    worker.stop()
-    threads[1].join()
-    pipeline.stop()
-    threads[0].join()
 
 
 def scraped(port: int) -> dict[str, float]:
@@ -214,3 +199,14 @@ def test_the_port_of_the_metrics_is_free_again_afterwards(port: int) -> None:
             assert scraped(port)["agentzero_pipeline_workers divide"] == 0
     with pytest.raises(OSError, match="refused"):
         scraped(port)
+
+
+def test_metrics_without_their_library_say_what_to_install(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    with (
+        pytest.raises(ModuleNotFoundError, match=r"pip install 'agentzero\[pipeline\]'"),
+        exported(Collector("numbers", Dispatcher([Divide])), port),
+    ):
+        pass

@@ -20,14 +20,13 @@ from tests.pipeline.fake_pipeline import (
     FakePipeline,
     Gate,
     Running,
-    eventually,
     job,
     warnings,
 )
 from tests.pipeline.fake_pipeline import gate as gate
 from tests.pipeline.fake_pipeline import pipeline as pipeline
 from tests.pipeline.fake_pipeline import start as start
-from tests.processes import START, running
+from tests.processes import START, eventually, running
 
 Start = Callable[..., Running]
 

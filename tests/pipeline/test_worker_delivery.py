@@ -8,6 +8,7 @@ import pytest
 
 from agentzero.pipeline.wire import Outcome
 from tests.pipeline.fake_pipeline import FakePipeline, Gate, Running, job
+from tests.pipeline.fake_pipeline import busy as busy
 from tests.pipeline.fake_pipeline import gate as gate
 from tests.pipeline.fake_pipeline import pipeline as pipeline
 from tests.pipeline.fake_pipeline import start as start
@@ -39,12 +40,9 @@ def test_a_settled_result_is_not_sent_again(pipeline: FakePipeline, start: Start
 
 @pytest.mark.parametrize("what", ["settled", "withdrawn"])
 def test_what_is_said_of_an_old_lease_does_not_touch_a_newer_one(
-    pipeline: FakePipeline, start: Start, gate: Gate, what: str
+    pipeline: FakePipeline, busy: Start, gate: Gate, what: str
 ) -> None:
-    start(pipeline)
-    pipeline.meet()
-    pipeline.order(gate.job("j1", lease=2))
-    gate.begun("j1")
+    busy(lease=2)
     old = [("j1", 1)]
     pipeline.order(settled=old) if what == "settled" else pipeline.order(withdrawn=old)
     gate.open()
@@ -80,12 +78,9 @@ def test_an_older_lease_of_a_job_that_is_here_is_ignored(
 
 
 def test_a_newer_lease_of_a_job_that_runs_is_answered_by_it(
-    pipeline: FakePipeline, start: Start, gate: Gate
+    pipeline: FakePipeline, busy: Start, gate: Gate
 ) -> None:
-    start(pipeline, slots=2)
-    pipeline.meet()
-    pipeline.order(gate.job("j1", lease=1))
-    gate.begun("j1")
+    busy(slots=2)
     pipeline.order(gate.job("j1", lease=2))
     pipeline.available(lambda event: event.jobs == {"j1": 2})
     gate.open()
@@ -108,12 +103,9 @@ def test_a_newer_lease_of_a_job_that_has_ended_is_done_again(
 
 
 def test_a_job_withdrawn_before_it_begins_is_never_begun(
-    pipeline: FakePipeline, start: Start, gate: Gate
+    pipeline: FakePipeline, busy: Start, gate: Gate
 ) -> None:
-    start(pipeline)
-    pipeline.meet()
-    pipeline.order(gate.job("j1"), gate.job("j2"), gate.job("j3"))
-    gate.begun("j1")
+    busy(gate.job("j2"), gate.job("j3"))
     pipeline.order(withdrawn=[("j2", 1)])
     pipeline.available(lambda event: event.jobs.keys() == {"j1", "j3"})
     gate.open()
@@ -122,12 +114,9 @@ def test_a_job_withdrawn_before_it_begins_is_never_begun(
 
 
 def test_a_job_withdrawn_while_it_runs_keeps_its_slot_and_sends_no_result(
-    pipeline: FakePipeline, start: Start, gate: Gate
+    pipeline: FakePipeline, busy: Start, gate: Gate
 ) -> None:
-    start(pipeline, slots=2)
-    pipeline.meet()
-    pipeline.order(gate.job("j1"))
-    gate.begun("j1")
+    busy(slots=2)
     pipeline.order(withdrawn=[("j1", 1)])
     pipeline.available(lambda event: event.slots == 1 and event.jobs == {})
     pipeline.order(gate.job("j2"), gate.job("j3"))

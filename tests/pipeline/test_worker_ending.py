@@ -13,6 +13,7 @@ import pytest
 from agentzero.pipeline.events import Gone
 from agentzero.pipeline.wire import Outcome
 from tests.pipeline.fake_pipeline import PATIENCE, FakePipeline, Gate, Running, job
+from tests.pipeline.fake_pipeline import busy as busy
 from tests.pipeline.fake_pipeline import gate as gate
 from tests.pipeline.fake_pipeline import pipeline as pipeline
 from tests.pipeline.fake_pipeline import start as start
@@ -24,12 +25,9 @@ ENDING = [signal.SIGTERM, signal.SIGINT]
 
 
 def test_drained_it_takes_no_more_and_finishes_what_runs(
-    pipeline: FakePipeline, start: Start, gate: Gate
+    pipeline: FakePipeline, busy: Start, gate: Gate
 ) -> None:
-    ending = start(pipeline, grace=1000.0)
-    pipeline.meet()
-    pipeline.order(gate.job("j1"), gate.job("j2"))
-    gate.begun("j1")
+    ending = busy(gate.job("j2"), grace=1000.0)
     ending.stop()
     pipeline.available(lambda event: event.slots == 0)
     returned = pipeline.result()
@@ -47,12 +45,9 @@ def test_drained_it_takes_no_more_and_finishes_what_runs(
 
 
 def test_what_is_not_finished_in_its_grace_is_handed_back(
-    pipeline: FakePipeline, start: Start, gate: Gate
+    pipeline: FakePipeline, busy: Start
 ) -> None:
-    ending = start(pipeline, grace=0.1)
-    pipeline.meet()
-    pipeline.order(gate.job("j1"))
-    gate.begun("j1")
+    ending = busy(grace=0.1)
     ending.stop()
     assert pipeline.result().outcome is Outcome.RETURNED
     pipeline.event(Gone)
@@ -60,12 +55,9 @@ def test_what_is_not_finished_in_its_grace_is_handed_back(
 
 
 def test_stopped_at_once_it_hands_back_what_runs(
-    pipeline: FakePipeline, start: Start, gate: Gate
+    pipeline: FakePipeline, busy: Start, gate: Gate
 ) -> None:
-    ending = start(pipeline, grace=1000.0)
-    pipeline.meet()
-    pipeline.order(gate.job("j1"), gate.job("j2"))
-    gate.begun("j1")
+    ending = busy(gate.job("j2"), grace=1000.0)
     ending.stop()
     ending.stop(at_once=True)
     results = pipeline.results(2).values()
@@ -75,12 +67,9 @@ def test_stopped_at_once_it_hands_back_what_runs(
 
 
 def test_stopping_twice_is_as_stopping_once(
-    pipeline: FakePipeline, start: Start, gate: Gate
+    pipeline: FakePipeline, busy: Start, gate: Gate
 ) -> None:
-    ending = start(pipeline, grace=1000.0)
-    pipeline.meet()
-    pipeline.order(gate.job("j1"))
-    gate.begun("j1")
+    ending = busy(grace=1000.0)
     ending.stop()
     ending.stop()
     pipeline.available(lambda event: event.slots == 0)
@@ -109,11 +98,8 @@ def test_it_says_once_that_it_waits_for_its_results_to_be_taken(
     assert said == [f"waiting up to 1000 s for the pipeline to take {text}"]
 
 
-def test_a_grace_without_end_is_one(pipeline: FakePipeline, start: Start, gate: Gate) -> None:
-    ending = start(pipeline, grace=math.inf)
-    pipeline.meet()
-    pipeline.order(gate.job("j1"))
-    gate.begun("j1")
+def test_a_grace_without_end_is_one(pipeline: FakePipeline, busy: Start, gate: Gate) -> None:
+    ending = busy(grace=math.inf)
     ending.stop()
     pipeline.available(lambda event: event.slots == 0)
     gate.open()

@@ -13,11 +13,12 @@ import pytest
 from agentzero.pipeline.executors import Processes
 from agentzero.pipeline.wire import Outcome
 from tests.pipeline.chores import Chore
-from tests.pipeline.fake_pipeline import PATIENCE, FakePipeline, Gate, Running, eventually, job
+from tests.pipeline.fake_pipeline import PATIENCE, FakePipeline, Gate, Running, job
+from tests.pipeline.fake_pipeline import busy as busy
 from tests.pipeline.fake_pipeline import gate as gate
 from tests.pipeline.fake_pipeline import pipeline as pipeline
 from tests.pipeline.fake_pipeline import start as start
-from tests.processes import running
+from tests.processes import eventually, running
 
 Start = Callable[..., Running]
 
@@ -126,14 +127,9 @@ def test_a_worker_ends_with_a_broken_executor_that_it_cannot_replace(
             worker.ended()
 
 
-def test_all_jobs_of_a_broken_executor_have_failed(
-    pipeline: FakePipeline, start: Start, gate: Gate
-) -> None:
+def test_all_jobs_of_a_broken_executor_have_failed(pipeline: FakePipeline, busy: Start) -> None:
     with Processes(2) as executor:
-        start(pipeline, executor=executor, slots=2)
-        pipeline.meet()
-        pipeline.order(gate.job("j1"))
-        gate.begun("j1")
+        busy(executor=executor, slots=2)
         pipeline.order(job("j2", "die"))
         results = pipeline.results(2).values()
         assert [result.outcome for result in results] == [Outcome.FAILED] * 2
@@ -158,12 +154,9 @@ def test_what_breaks_while_the_worker_drains_is_handed_back(
 
 
 def test_a_worker_ends_though_a_process_of_its_own_hangs(
-    pipeline: FakePipeline, start: Start, gate: Gate
+    pipeline: FakePipeline, busy: Start
 ) -> None:
-    worker = start(pipeline, executor=lambda: Processes(1), grace=0.1)
-    pipeline.meet()
-    pipeline.order(gate.job("j1"))
-    gate.begun("j1")
+    worker = busy(executor=lambda: Processes(1), grace=0.1)
     worker.stop()
     assert pipeline.result().outcome is Outcome.RETURNED
     worker.ended()

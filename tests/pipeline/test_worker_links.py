@@ -8,8 +8,9 @@ import pytest
 
 from agentzero.pipeline.links import Links
 from agentzero.pipeline.wire import Outcome, Result
-from tests.pipeline.fake_pipeline import FakePipeline, eventually
+from tests.pipeline.fake_pipeline import FakePipeline
 from tests.pipeline.fake_pipeline import pipeline as pipeline
+from tests.processes import eventually
 
 RESULT = Result("j1", 1, Outcome.SUCCESS, {})
 
