@@ -1,4 +1,4 @@
-"""AsyncSocketManager: the verbs of AsyncSocketManager, awaited."""
+"""AsyncSocketManager: the verbs of SocketManager, awaited."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import aclosing
 from functools import partial
 from inspect import isawaitable
 from types import ModuleType, TracebackType
-from typing import Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import zmq
 
@@ -45,6 +45,9 @@ from agentzero.steps import (
 )
 from agentzero.subscribers import NEWS
 from agentzero.tracking import AsyncTracker
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer, TypeForm
 
 __all__ = ["AsyncSocketManager"]
 
@@ -323,7 +326,7 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
     async def send_multipart(
         self,
         name: str,
-        frames: Sequence[Any],
+        frames: Sequence[Buffer],
         timeout: float | None = None,
         polling_timeout: float | None = None,
         *,
@@ -333,7 +336,7 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
     async def send_multipart(
         self,
         name: str,
-        frames: Sequence[Any],
+        frames: Sequence[Buffer],
         timeout: float | None = None,
         polling_timeout: float | None = None,
         *,
@@ -342,7 +345,7 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
     async def send_multipart(
         self,
         name: str,
-        frames: Sequence[Any],
+        frames: Sequence[Buffer],
         timeout: float | None = None,
         polling_timeout: float | None = None,
         *,
@@ -384,7 +387,7 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
         timeout: float | None = None,
         polling_timeout: float | None = None,
     ) -> None:
-        """Serialize and send to one peer of a ROUTER.
+        """Serialize and send to one peer of a ROUTER. Errors as for `send`, and one more.
 
         Args:
             name: the ROUTER.
@@ -393,7 +396,6 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
 
         Raises:
             PeerUnreachable: no connected peer has that identity.
-            Others as for `send`.
 
         >>> import asyncio
         >>> async def main():
@@ -460,6 +462,24 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
 
     # Receiving
 
+    @overload
+    async def recv(
+        self,
+        name: str,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: None = None,
+    ) -> Any: ...
+    @overload
+    async def recv(
+        self,
+        name: str,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: TypeForm[T],
+    ) -> T: ...
     async def recv(
         self,
         name: str,
@@ -504,6 +524,24 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
             message = await self._awaited(channel, channel.try_recv, timeout, polling_timeout)
         return unpack(channel, message, type)
 
+    @overload
+    async def recv_safe(
+        self,
+        name: str,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: None = None,
+    ) -> Any: ...
+    @overload
+    async def recv_safe(
+        self,
+        name: str,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: TypeForm[T],
+    ) -> T | None: ...
     async def recv_safe(
         self,
         name: str,
@@ -815,6 +853,28 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
 
     # Asking and answering
 
+    @overload
+    async def request(
+        self,
+        name: str,
+        data: object,
+        timeout: float | None = None,
+        retries: int = 0,
+        polling_timeout: float | None = None,
+        *,
+        type: None = None,
+    ) -> Any: ...
+    @overload
+    async def request(
+        self,
+        name: str,
+        data: object,
+        timeout: float | None = None,
+        retries: int = 0,
+        polling_timeout: float | None = None,
+        *,
+        type: TypeForm[T],
+    ) -> T: ...
     async def request(
         self,
         name: str,

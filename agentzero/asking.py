@@ -65,7 +65,7 @@ class Asked:
     __slots__ = ("reply", "waiter")
 
     def __init__(self, waiter: Wakeable) -> None:
-        self.waiter = waiter
+        self.waiter: Wakeable = waiter
         self.reply: Message | None = None
 
 

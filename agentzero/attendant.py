@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from time import monotonic
@@ -31,7 +32,7 @@ from agentzero.security import ServerKeys
 
 __all__ = ["Attendant"]
 
-get_ident = native("_thread", "get_ident")
+get_ident: Callable[[], int] = native("_thread", "get_ident")
 
 # After it has read monitors it reads none for so many seconds: connections may come and go fast.
 REST = 0.02
@@ -70,7 +71,7 @@ class Attendant:
         self._handler_fds: tuple[int, ...] = ()
         self._realms: WeakValueDictionary[bytes, ServerKeys] = WeakValueDictionary()
         self._stopping = False
-        self.ended = True
+        self.ended: bool = True
 
     # What managers ask for
 

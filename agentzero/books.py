@@ -126,15 +126,19 @@ class Books(Generic[B]):
         linger: float,
         max_message_size: int | None,
     ) -> None:
-        self.zmq = zmq or import_module(backend.flavour)
+        self.zmq: ModuleType = zmq or import_module(backend.flavour)
         self._socket_class = handed(backends.socket_class(self.zmq))
-        self.timeout = checked_timeout(timeout)
-        self.polling_timeout = checked_timeout(polling_timeout, "polling_timeout")
-        self.linger = checked_timeout(linger, "linger")
-        self.serialization_backend = serializers.resolve(serialization_backend)
-        self.max_message_size = checked_size(max_message_size)
+        self.timeout: float = checked_timeout(timeout)
+        self.polling_timeout: float = checked_timeout(polling_timeout, "polling_timeout")
+        self.linger: float = checked_timeout(linger, "linger")
+        self.serialization_backend: serializers.Serializer = serializers.resolve(
+            serialization_backend
+        )
+        self.max_message_size: int | None = checked_size(max_message_size)
         self.backend = backend
-        self.context = self._new_context() if context is None else checked_context(context)
+        self.context: pyzmq.Context[Any] = (
+            self._new_context() if context is None else checked_context(context)
+        )
         self._owns_context = context is None
         self._ending = self.context if self._owns_context else None
         self._leaving: list[Channel] = []

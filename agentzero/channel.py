@@ -112,25 +112,25 @@ class Channel:
         forget: Callable[[int], object] | None = None,
         curve: Any = None,
     ) -> None:
-        self.name = name
-        self.socket = socket
-        self.lock = lock
-        self.serializer = serializer
-        self.forget = forget
-        self.curve = curve
+        self.name: str = name
+        self.socket: Any = socket
+        self.lock: Lock = lock
+        self.serializer: Serializer = serializer
+        self.forget: Callable[[int], object] | None = forget
+        self.curve: Any = curve
         self.when_used: Callable[[Channel], object] | None = None
         # The base class's own methods: a flavour's override would wait, or look at watchers of
         # its own after each message, and its socket is handed out all the same.
         self._send: Callable[..., Any] = RawSocket.send.__get__(socket)
         self._recv: Callable[..., Any] = RawSocket.recv.__get__(socket)
         self._get: Callable[..., Any] = RawSocket.get.__get__(socket)
-        self.kind = zmq.SocketType(self._get(zmq.TYPE))
+        self.kind: zmq.SocketType = zmq.SocketType(self._get(zmq.TYPE))
         self.fds: tuple[int, ...] = (self._get(zmq.FD),)
         self.endpoints: list[Any] = []
         self.topics: set[bytes] = set()
         self.requests: Any = None  # those that wait for replies, see asking.py
         self.monitor: Any = None  # tells of its connections, see monitor.py
-        self.closed = False
+        self.closed: bool = False
         if isinstance(socket, Handed):
             socket.guard = lock
         self._waiters: dict[Wakeable, int] = {}  # who is to be woken, and for what
@@ -140,8 +140,14 @@ class Channel:
         self._turn_every = turn_every or NEVER
         self._turn_in = self._turn_every
         self._turn_due = False
-        self.sent = self.sent_bytes = self.received = self.received_bytes = 0
-        self.timeouts = self.undecodable = self.late = self.dropped = 0
+        self.sent: int = 0
+        self.sent_bytes: int = 0
+        self.received: int = 0
+        self.received_bytes: int = 0
+        self.timeouts: int = 0
+        self.undecodable: int = 0
+        self.late: int = 0
+        self.dropped: int = 0
 
     def __str__(self) -> str:
         where = ", ".join(str(endpoint) for endpoint in self.endpoints) or "no endpoints"

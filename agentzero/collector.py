@@ -45,7 +45,7 @@ class NativeThread:
 
     def __init__(self) -> None:
         self.gc = gc
-        self.pid = os.getpid()
+        self.pid: int = os.getpid()
         self.ready: Any = self
         allocate = native("_thread", "allocate_lock")
         self._bound, self._ended = allocate(), allocate()

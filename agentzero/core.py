@@ -8,7 +8,7 @@ from contextlib import closing
 from functools import partial
 from inspect import iscoroutinefunction
 from types import ModuleType, TracebackType
-from typing import Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import zmq
 
@@ -46,6 +46,9 @@ from agentzero.steps import (
 )
 from agentzero.subscribers import NEWS
 from agentzero.tracking import Tracker
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer, TypeForm
 
 __all__ = [
     "DEFAULT_POLLING_TIMEOUT",
@@ -314,7 +317,7 @@ class SocketManager(BaseManager[Backend]):
     def send_multipart(
         self,
         name: str,
-        frames: Sequence[Any],
+        frames: Sequence[Buffer],
         timeout: float | None = None,
         polling_timeout: float | None = None,
         *,
@@ -324,7 +327,7 @@ class SocketManager(BaseManager[Backend]):
     def send_multipart(
         self,
         name: str,
-        frames: Sequence[Any],
+        frames: Sequence[Buffer],
         timeout: float | None = None,
         polling_timeout: float | None = None,
         *,
@@ -333,7 +336,7 @@ class SocketManager(BaseManager[Backend]):
     def send_multipart(
         self,
         name: str,
-        frames: Sequence[Any],
+        frames: Sequence[Buffer],
         timeout: float | None = None,
         polling_timeout: float | None = None,
         *,
@@ -372,7 +375,7 @@ class SocketManager(BaseManager[Backend]):
         timeout: float | None = None,
         polling_timeout: float | None = None,
     ) -> None:
-        """Serialize and send to one peer of a ROUTER.
+        """Serialize and send to one peer of a ROUTER. Errors as for `send`, and one more.
 
         Args:
             name: the ROUTER.
@@ -381,7 +384,6 @@ class SocketManager(BaseManager[Backend]):
 
         Raises:
             PeerUnreachable: no connected peer has that identity.
-            Others as for `send`.
 
         >>> with SocketManager() as sockets:
         ...     _ = sockets.ensure_and_bind("router", zmq.ROUTER, "inproc://router")
@@ -439,6 +441,24 @@ class SocketManager(BaseManager[Backend]):
 
     # Receiving
 
+    @overload
+    def recv(
+        self,
+        name: str,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: None = None,
+    ) -> Any: ...
+    @overload
+    def recv(
+        self,
+        name: str,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: TypeForm[T],
+    ) -> T: ...
     def recv(
         self,
         name: str,
@@ -480,6 +500,24 @@ class SocketManager(BaseManager[Backend]):
             message = self._awaited(channel, channel.try_recv, timeout, polling_timeout)
         return unpack(channel, message, type)
 
+    @overload
+    def recv_safe(
+        self,
+        name: str,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: None = None,
+    ) -> Any: ...
+    @overload
+    def recv_safe(
+        self,
+        name: str,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: TypeForm[T],
+    ) -> T | None: ...
     def recv_safe(
         self,
         name: str,
@@ -766,6 +804,28 @@ class SocketManager(BaseManager[Backend]):
 
     # Asking and answering
 
+    @overload
+    def request(
+        self,
+        name: str,
+        data: object,
+        timeout: float | None = None,
+        retries: int = 0,
+        polling_timeout: float | None = None,
+        *,
+        type: None = None,
+    ) -> Any: ...
+    @overload
+    def request(
+        self,
+        name: str,
+        data: object,
+        timeout: float | None = None,
+        retries: int = 0,
+        polling_timeout: float | None = None,
+        *,
+        type: TypeForm[T],
+    ) -> T: ...
     def request(
         self,
         name: str,

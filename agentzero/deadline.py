@@ -47,7 +47,7 @@ class Deadline:
     __slots__ = ("_end", "timeout")
 
     def __init__(self, timeout: float) -> None:
-        self.timeout = checked_timeout(timeout)
+        self.timeout: float = checked_timeout(timeout)
         self._end = monotonic() + timeout
 
     def left(self) -> float:

@@ -26,7 +26,7 @@ class Handed(Base):
         guard: the lock that is held while others work on it.
     """
 
-    by_hand = False
+    by_hand: bool = False
     guard: Any = None
 
     def _take(self) -> None:

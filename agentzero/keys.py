@@ -71,10 +71,6 @@ class KeyPair:
         public: z85 text, 40 characters, as pyzmq has it.
         secret: likewise.
 
-    Attributes:
-        public: bytes.
-        secret: bytes.
-
     Raises:
         ValueError: one of them is not a key, or they do not belong together.
 

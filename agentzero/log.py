@@ -93,7 +93,7 @@ class ZMQPubHandler(logging.Handler):
 
     def createLock(self) -> None:
         """Make no lock: an argument's `__str__` that waits must not hold up every other thread."""
-        self.lock = None
+        self.lock: threading.RLock | None = None
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Emit `record` unless a filter rejects it; return whether none did."""

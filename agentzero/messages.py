@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import zmq
 
@@ -29,7 +29,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-logger = logging.getLogger("agentzero")
+logger: Final = logging.getLogger("agentzero")
 
 # The only key of a reply that holds an exception.
 FAILURE = "agentzero.error"

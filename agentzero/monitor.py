@@ -70,7 +70,7 @@ class Monitor:
         self._pair: Any = RawSocket(socket.context, zmq.PAIR)
         try:
             self._attach(socket)
-            self.fd = int(self._pair.get(zmq.FD))
+            self.fd: int = int(self._pair.get(zmq.FD))
             self.read()  # in vain: or libzmq would not tell of the first event
         except BaseException:
             with suppress(zmq.ZMQError):

@@ -2,7 +2,7 @@
 
 A plugin is a module with one or both hooks of `agentzero.registry`, named by an entry point of the
 group "agentzero". Nothing is scanned or imported before a name is asked for that is not built in.
-What they bring, by name, is in `agentzero.catalogue`.
+What they bring, by name, `agentzero.serializers.available` and `agentzero.backends.available` tell.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pluggy
 
@@ -75,7 +75,7 @@ class Plugins:
     """
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
+        self.lock: Final = threading.RLock()
         self.members: list[Member] = []
         self.broken: dict[tuple[str, str], Broken] = {}
         self._untold: list[str] = []
@@ -181,7 +181,7 @@ class Plugins:
             _tell(text)
 
 
-installed = Plugins()
+installed: Final = Plugins()
 
 
 def register(module: object) -> None:

@@ -7,7 +7,7 @@ import pkgutil
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import pluggy
 
@@ -20,8 +20,8 @@ Kind: TypeAlias = Literal["serializer", "backend"]
 
 GROUP = "agentzero"
 
-hookimpl = pluggy.HookimplMarker("agentzero")
-hookspec = pluggy.HookspecMarker("agentzero")
+hookimpl: Final = pluggy.HookimplMarker("agentzero")
+hookspec: Final = pluggy.HookspecMarker("agentzero")
 
 # What code of others may raise without harm to us; what is left is meant for our caller.
 FAULTS = (Exception, SystemExit)

@@ -33,7 +33,7 @@ class Anybody(Enum):
 
 
 ANY: Final = Anybody.ANY
-"""Whoever has a key, whichever it is: `ServerKeys(pair, allowed=ANY)`.
+"""Whoever has a key, whichever it is, as in `ServerKeys(pair, allowed=ANY)`.
 
 >>> ANY
 ANY
@@ -78,8 +78,8 @@ class ServerKeys:
         if isinstance(allowed, str | bytes) or not isinstance(allowed, Iterable | Anybody):
             raise TypeError("allowed is several public keys, such as [key], or ANY, not one key")
         keys = () if isinstance(allowed, Anybody) else allowed
-        self.pair = checked_pair(pair)
-        self.domain = b"agentzero.%d" % next(self._numbers)
+        self.pair: KeyPair = checked_pair(pair)
+        self.domain: bytes = b"agentzero.%d" % next(self._numbers)
         self._by_default = allowed is ANY
         # One assignment changes it: whoever looks meanwhile sees what was, or what is.
         self._known = {checked_key(key): True for key in keys}
@@ -190,8 +190,8 @@ class ClientKeys:
     __slots__ = ("pair", "server")
 
     def __init__(self, pair: KeyPair, server: str | bytes) -> None:
-        self.pair = checked_pair(pair)
-        self.server = checked_key(server, "the server's public key")
+        self.pair: KeyPair = checked_pair(pair)
+        self.server: bytes = checked_key(server, "the server's public key")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ClientKeys) and (self.pair, self.server) == (

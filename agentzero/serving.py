@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 import zmq
 
@@ -27,7 +27,7 @@ from agentzero.steps import Steps, Wait, repeat, sent
 
 __all__ = ["Question", "serve"]
 
-logger = logging.getLogger("agentzero")
+logger: Final = logging.getLogger("agentzero")
 
 
 class Question:

@@ -33,7 +33,7 @@ class AsyncioWaiter:
         self._thread = threading.get_ident()
         self._future: asyncio.Future[None] | None = None
         self._woken = False
-        self.alarm = -1  # the number of the one that is set
+        self.alarm: int = -1  # the number of the one that is set
 
     def wake(self) -> None:
         self._woken = True

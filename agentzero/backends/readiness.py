@@ -50,5 +50,5 @@ class SelectReadiness(Readiness):
 
 HAS_POLL = hasattr(select, "poll")
 
-readiness = Readiness if HAS_POLL else SelectReadiness
-native_readiness = NativeReadiness if HAS_POLL else SelectReadiness
+readiness: type[Readiness] = Readiness if HAS_POLL else SelectReadiness
+native_readiness: type[Readiness] = NativeReadiness if HAS_POLL else SelectReadiness

@@ -1,11 +1,12 @@
 """Conformance suites for the authors of serializers and backends; pytest runs them.
 
 They need the extra "testing": `pip install 'agentzero[testing]'`. All that a serializer has to say
-in its own tests is what to test:
+in its own tests is what to test::
 
     import pytest
     from agentzero.testing import SerializerConformance
     from agentzero_yaml import YAML
+
 
     class TestYAML(SerializerConformance):
         @pytest.fixture
@@ -13,19 +14,21 @@ in its own tests is what to test:
             return YAML()
 
 A format that keeps more than JSON does says that too, and has it tested; and where it knows
-dangers of its own, it adds them:
+dangers of its own, it adds them::
 
     from hypothesis import strategies as st
     from agentzero.testing import SerializerConformance, nested, scalars
+
 
     class TestYAML(SerializerConformance):
         values = nested(scalars() | st.binary() | st.dates(), keys=st.text() | st.integers())
         hostile = {"a tag of its own": b"!include /etc/passwd"}
 
-A backend of an event loop says on which loop it is to be tested:
+A backend of an event loop says on which loop it is to be tested::
 
     from agentzero.testing import BackendConformance
     from agentzero_trio import TrioBackend
+
 
     class TestTrio(BackendConformance):
         loop = "trio"
@@ -35,7 +38,7 @@ A backend of an event loop says on which loop it is to be tested:
             return TrioBackend()
 
 A sync backend leaves `loop` out. Where its tasks are not native threads, it says how they start and
-how they let others run:
+how they let others run::
 
     class TestGevent(BackendConformance):
         spawn = staticmethod(gevent.spawn)
@@ -51,7 +54,7 @@ keeps the thread.
 What is made to crash a serializer, to hang it or to take all memory is tried in child processes,
 which are forked; so are threads, and packing inside of packing. Ordinary values and random bytes
 are not. A case there may take `PATIENCE` seconds, and a test with two that do not end is over; a
-class may say otherwise:
+class may say otherwise::
 
     class TestYAML(SerializerConformance):
         patience = 5.0
@@ -67,9 +70,9 @@ try:
     import anyio  # noqa: F401
     import hypothesis  # noqa: F401
     import pytest
-except ModuleNotFoundError as error:
+except ModuleNotFoundError as _error:
     mends = "agentzero.testing needs what comes with pip install 'agentzero[testing]'"
-    raise ModuleNotFoundError(f"{error}; {mends}", name=error.name) from error
+    raise ModuleNotFoundError(f"{_error}; {mends}", name=_error.name) from _error
 
 pytest.register_assert_rewrite(
     "agentzero.testing.children",

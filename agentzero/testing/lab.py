@@ -83,6 +83,7 @@ class Pipe:
     """A pipe whose reading end is waited for."""
 
     def __init__(self) -> None:
+        self.fd: int
         self.fd, self._writing = os.pipe()
         os.set_blocking(self.fd, False)
 

@@ -50,7 +50,7 @@ TEXTUAL: list[Any] = [
 BOTTOMLESS = 3 * DEPTH
 """How many levels only a circle has."""
 
-KEYS = [b"a", (), (1, ("a", (None,))), frozenset({1}), UUID(int=1)]
+KEYS: list[Any] = [b"a", (), (1, ("a", (None,))), frozenset({1}), UUID(int=1)]
 
 
 class Stranger:
@@ -71,7 +71,7 @@ class Mute:
     """
 
     def __init__(self, error: BaseException) -> None:
-        self.asked = 0
+        self.asked: int = 0
         self._error = error
 
     def __str__(self) -> str:

@@ -31,7 +31,7 @@ ROOM_PER_BYTE = 200
 
 REFUSED = "it is refused"
 
-MESSAGE = {"hello": ["world", {"a": "b"}]}
+MESSAGE: dict[str, Any] = {"hello": ["world", {"a": "b"}]}
 
 
 def problem(serializer: Serializer, raw: bytes) -> str | None:
