@@ -11,7 +11,7 @@ PLUGINS := examples/plugins/agentzero-trio examples/plugins/agentzero-yaml
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help test demo bench soak format clean
+.PHONY: help test docs demo bench soak format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -22,6 +22,10 @@ test: $(READY) ## Check style and types, then run every test with branch coverag
 	$(PY) -m mypy
 	$(PY) -m mypy --strict examples/*.py examples/pipeline/*.py examples/plugins/*/*/*.py benchmarks/*.py docs/*.py
 	$(PY) -m pytest --cov --numprocesses 3 --dist worksteal
+
+docs: $(READY) ## Make the documentation in build/docs; a warning is an error
+	@$(PY) -m sphinx -q -W --keep-going docs build/docs
+	@echo "build/docs/index.html"
 
 demo: $(READY) ## Run the worker pipeline of examples/pipeline on real files
 	@$(PY) examples/pipeline/demo.py
@@ -51,7 +55,7 @@ $(READY): pyproject.toml $(PLUGINS:=/pyproject.toml)
 	@echo "Setting up $(VENV) (once; it takes about a minute)"
 	@"$(PYTHON)" -m venv --clear $(VENV)
 	@$(PY) -m pip install -q 'pip>=25.1' # the first one that knows --group
-	@$(PY) -m pip install -q -e '.[gevent,cli,pipeline]' $(addprefix -e ,$(PLUGINS)) --group dev
+	@$(PY) -m pip install -q -e '.[gevent,cli,pipeline,docs]' $(addprefix -e ,$(PLUGINS)) --group dev
 	@touch $@
 
 # Libraries to compare with, which nothing else needs.

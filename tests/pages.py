@@ -1,12 +1,13 @@
 """The code of Markdown pages, and a reader who does all that a page says.
 
-A page has three kinds of blocks:
+A page has four kinds of blocks:
 
 - A file, python or toml, whose first line is a comment with its name: "# tests/test_poll.py".
 - A program, python. Those of a page are run as one, and each line that it prints is told by the
   comment behind its print: "print(1 + 1)  # 2".
 - A console: commands after "$ ", and below each the lines of its output that matter, where "..."
   stands for anything. They are typed into a shell, in the folder of the page's files.
+- Names, "{eval-rst}", for Sphinx to put their docstrings there.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from tests.shell import shell
 
 FENCED = re.compile(r"^```(\S*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 NAMED = re.compile(r"# ([\w./-]+\.(?:py|toml))\n")
+DIRECTIVES = re.compile(r"(\.\. (auto|py:)[a-z]+:: .*\n|   +(?!>>>).*\n|\n)*")
 PRINTED = re.compile(r"\bprint\(.*\)  # (.*)")
 LINKED = re.compile(r"\]\((?!https?:)([^)#]+)")
-PORT = re.compile(r":(77\d\d)\b")
+PORT = re.compile(r":((?:60|77)\d\d)\b")
 FAULT = re.compile(r"\d+ failed|Traceback|Error: ")
 
 
@@ -47,9 +49,11 @@ class Block:
 
     @property
     def does(self) -> str:
-        """What is done with it: "write", "run", "type", or "" where nobody knows."""
+        """What is done: "write", "run", "type", "document", or "" where nobody knows."""
         if self.file:
             return "write"
+        if self.kind == "{eval-rst}" and DIRECTIVES.fullmatch(self.text):
+            return "document"
         return {"python": "run", "console": "type"}.get(self.kind, "")
 
 
@@ -82,6 +86,11 @@ class Page:
     def guides(self) -> bool:
         """Whether it has commands to type."""
         return any(block.does == "type" for block in self.blocks)
+
+    @property
+    def installs(self) -> bool:
+        """Whether its commands begin with nothing installed; else they are for the developers."""
+        return any("$ pip install " in block.text for block in self.blocks)
 
     @property
     def ports(self) -> set[int]:
