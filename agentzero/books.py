@@ -490,14 +490,14 @@ class Books(Generic[B]):
     def _ended(self) -> bool:
         return self._attendant.ended and (not self._owns_context or self.context.closed)
 
-    def abandon(self) -> None:
+    def _abandon(self) -> None:
         """Close everything at the exit of the process, which waits for the linger."""
         for channel in list(self._channels.values()):
             channel.abandon()
         self._shut()
         self._end()
 
-    def inherited(self) -> None:
+    def _inherited(self) -> None:
         """Refuse all work: the sockets belong to the process that this one was forked from."""
         self._refusal = "the manager was made before fork(), by another process: make a new one"
         self._disposal.detach()

@@ -32,10 +32,10 @@ Start = Callable[[Callable[[], object]], object]
 class Manager(Protocol):
     """What ends with the process."""
 
-    def abandon(self) -> None:
+    def _abandon(self) -> None:
         """Close without waiting."""
 
-    def inherited(self) -> None:
+    def _inherited(self) -> None:
         """Refuse all further work: this process is a fork of the one whose sockets these are."""
 
 
@@ -103,7 +103,7 @@ def _managers() -> list[Any]:
 def _close_at_exit() -> None:
     for manager in _managers():
         with suppress(Exception):  # one that cannot be closed must not keep the others
-            manager.abandon()
+            manager._abandon()
     # One that is monkey-patched would let greenlets go on with what is closed.
     sleep = native("time", "sleep")
     while any(end > time.monotonic() for end in list(_ending.values())):
@@ -113,7 +113,7 @@ def _close_at_exit() -> None:
 
 def _after_fork() -> None:
     for manager in _managers():
-        manager.inherited()
+        manager._inherited()
     _open.clear()
     _ending.clear()
     loans.inherit()

@@ -203,7 +203,7 @@ def test_managers_that_are_made_during_the_exit_do_not_stop_it(
     class Manager:
         abandoned = False
 
-        def abandon(self) -> None:
+        def _abandon(self) -> None:
             self.abandoned = True
             made.append(Manager())
             lifecycle.watch(made[-1])

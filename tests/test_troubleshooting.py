@@ -104,7 +104,7 @@ def test_each_text_of_a_verb_is_on_it(text: str) -> None:
 def test_what_a_child_process_reads_is_on_it() -> None:
     sockets = SocketManager()
     try:
-        sockets.inherited()
+        sockets._inherited()
         with pytest.raises(errors.ManagerClosed) as caught:
             sockets.create("jobs", zmq.PULL)
         assert str(caught.value) in " ".join(TEXT.split())
