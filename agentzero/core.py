@@ -842,6 +842,7 @@ class SocketManager(BaseManager[Backend]):
         an id, [id, "", payload], which comes back with its reply, also from a plain REP. On a REQ
         tasks take turns. In time-out both go on working, and a reply that comes late is dropped.
         Other verbs must not receive on the socket meanwhile: they would get the replies.
+        A question that a DEALER could not send stays with it: closing waits `linger` for a peer.
 
         Args:
             name: a REQ or DEALER.
