@@ -116,6 +116,22 @@ def is_running(pid: int) -> bool:
         return False
 
 
+def is_asleep(pid: int) -> bool:
+    """Whether a process waits, and goes on to; where the system does not tell, it is taken to."""
+    try:
+        before = _activity(pid)
+        time.sleep(0.05)
+        return _activity(pid) == before and before[0] == "S"
+    except FileNotFoundError:
+        return True
+
+
+def _activity(pid: int) -> tuple[str, str]:
+    """The state of its main thread, and for how many nanoseconds that has run."""
+    state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return state, Path(f"/proc/{pid}/schedstat").read_text().split()[0]
+
+
 def eventually(
     condition: Callable[[], object],
     patience: float = START,

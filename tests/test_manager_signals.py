@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 
-from tests.processes import START, run, running
+from tests.processes import START, eventually, is_asleep, run, running
 
 PREAMBLE = """
 import logging, os, signal, sys, time
@@ -71,21 +71,11 @@ def test_ctrl_c_ends_a_wait_and_the_socket_still_works(backend: str, wait: str) 
     """
     with running("-c", program(text), backend, measured=False) as process:
         assert process.line() == "ready"
-        while not asleep(process.pid):
-            pass
+        eventually(lambda: is_asleep(process.pid))
         process.interrupt()
         ended = process.end(START)
     # What gevent's hub says on stderr about Ctrl-C is its own.
     assert (ended.out.split(), ended.code) == (["interrupted", "works"], 0), ended.err
-
-
-def asleep(pid: int) -> bool:
-    """Whether a process waits; where the system does not tell, it is taken to."""
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] == "S"
-    except OSError:
-        return True
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timers")

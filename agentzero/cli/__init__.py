@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 
-__all__ = ["main"]
+from agentzero.cli.interrupts import every_ctrl_c_heard
+
+__all__ = ["INTERRUPTED", "main"]
 
 LIBRARIES = ("click", "rich")
+INTERRUPTED = 130  # as of a process that SIGINT ended
 MISSING = "Error: the command line needs click and rich: pip install 'agentzero[cli]'\n"
 
 
@@ -21,6 +24,15 @@ def main() -> None:
     SystemExit: 0
     """
     try:
+        with every_ctrl_c_heard():
+            code = _run()
+    except KeyboardInterrupt:  # while it starts
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+def _run() -> int:
+    try:
         import rich  # noqa: F401 - commands import it when they need it
 
         from agentzero.cli.root import run
@@ -28,5 +40,5 @@ def main() -> None:
         if error.name not in LIBRARIES:
             raise
         sys.stderr.write(MISSING)
-        sys.exit(2)
-    sys.exit(run())
+        return 2
+    return run()

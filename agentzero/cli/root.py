@@ -8,6 +8,7 @@ import sys
 import click
 
 from agentzero import __version__
+from agentzero.cli import INTERRUPTED
 from agentzero.cli.lazy import LazyGroup
 from agentzero.cli.output import warn
 from agentzero.errors import AgentZeroSocketError
@@ -30,8 +31,6 @@ COMMANDS = {
     "req": "Ask, and print the replies.",
     "sub": "Print what is published.",
 }
-
-INTERRUPTED = 130  # as of a process that SIGINT ended
 
 
 @click.group(

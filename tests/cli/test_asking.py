@@ -16,7 +16,7 @@ from tests.cli.commands import on_a_terminal, started
 from tests.cli.conftest import Ended
 from tests.cli.inside import Agent
 from tests.pipeline.fake_replies import FakePipeline
-from tests.processes import START, eventually
+from tests.processes import START, eventually, is_asleep
 
 Call = Callable[..., Ended]
 
@@ -200,6 +200,7 @@ def test_ctrl_c_is_no_trouble(words: list[str], pipeline: FakePipeline) -> None:
             process.stdin.flush()
             process.stdout.readline()
         eventually(lambda: any(map(pipeline.was_asked, (Wait, Submit, Show))))
+        eventually(lambda: is_asleep(process.pid))
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=START)
     assert (process.returncode, err.strip()) == (130, "")

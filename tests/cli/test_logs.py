@@ -17,7 +17,7 @@ import zmq
 
 from tests.cli.commands import read
 from tests.cli.inside import Agent, Peer, Ran, meanwhile
-from tests.processes import START
+from tests.processes import START, eventually, is_asleep
 
 Log = Callable[[logging.Logger], None]
 
@@ -175,6 +175,7 @@ def test_levels_have_colours_on_a_terminal_and_ctrl_c_ends_it(
                 written += chunk
                 if b"at 40" in written:
                     break
+        eventually(lambda: is_asleep(process.pid))
         process.send_signal(signal.SIGINT)
         assert process.stderr
         assert (process.wait(START), process.stderr.read().strip()) == (130, "")

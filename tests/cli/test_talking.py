@@ -13,7 +13,7 @@ import pytest
 import zmq
 
 from agentzero import SocketManager
-from tests.processes import START, running
+from tests.processes import START, eventually, is_asleep, running
 
 PIPE = subprocess.PIPE
 
@@ -52,6 +52,7 @@ def test_ctrl_c_is_clean(words: list[str], said: bytes) -> None:
         sockets.ensure_and_connect("out", zmq.REQ, first.split()[-1].decode())
         sockets.send("out", 1)
         assert any(line.startswith(said) for line in chain([first], process.stderr))
+        eventually(lambda: is_asleep(process.pid))
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=START)
     assert process.returncode == 130

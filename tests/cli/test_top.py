@@ -19,7 +19,7 @@ from agentzero.pipeline.wire import LogLine, Overview, StepOverview, WorkerOverv
 from tests.cli.commands import on_a_terminal, read, started
 from tests.cli.conftest import Ended
 from tests.pipeline.fake_replies import FakePipeline
-from tests.processes import START, eventually
+from tests.processes import START, eventually, is_asleep
 
 COUNTS = "3 queued, 0 running, 0 dead, 1 workers, 4 slots, [0-9.]+ jobs/s, 0 failed, 0 retried"
 STEP = rf"\d\d:\d\d:\d\d step double: {COUNTS}"
@@ -208,6 +208,7 @@ def test_on_a_terminal_it_is_live_until_ctrl_c(busy: FakePipeline) -> None:
         read_until(terminal, "1 jobs done")
         busy.finish("j1")
         read_until(terminal, "2 jobs done")
+        eventually(lambda: is_asleep(process.pid))
         process.send_signal(signal.SIGINT)
         after = b"".join(read(terminal)).decode()
         _, err = process.communicate(timeout=START)
