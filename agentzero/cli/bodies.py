@@ -70,11 +70,14 @@ def lines(stream: io.BufferedReader) -> Iterator[list[Body]]:
 
 
 def _whole_lines(stream: io.BufferedReader) -> Iterator[list[bytes]]:
-    rest = b""
+    begun: list[bytes] = []  # joined once: a line may come in thousands of parts
     while chunk := stream.read1(AT_ONCE):
-        *whole, rest = (rest + chunk).split(b"\n")
-        yield whole
-    if rest:
+        first, *others = chunk.split(b"\n")
+        begun.append(first)
+        if others:
+            yield [b"".join(begun), *others[:-1]]
+            begun = others[-1:]
+    if rest := b"".join(begun):
         yield [rest]
 
 

@@ -94,7 +94,9 @@ def keys_of(
             return ClientKeys(pair, server=_public_key(curve_server))
         anybody = "any" in curve_allow
         return ServerKeys(pair, allowed=ANY if anybody else [*map(_public_key, curve_allow)])
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        raise click.UsageError(f"{error.filename}: {error.strerror}") from error
+    except ValueError as error:
         raise click.UsageError(str(error)) from error
 
 

@@ -24,6 +24,8 @@ def keygen(name: Path) -> None:
     Example:
       agentzero keygen server
     """
+    if not name.name:
+        raise click.UsageError(f"{str(name)!r} names no file")
     secret, public = (name.with_name(f"{name.name}.{kind}") for kind in ("secret", "public"))
     pair = generate_keys()
     try:

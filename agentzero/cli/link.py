@@ -29,16 +29,25 @@ __all__ = ["Link", "attach", "linked", "managing"]
 
 P = ParamSpec("P")
 
+PATIENCE = 10.0  # seconds
+
 # These are no fault of the address.
 NOT_NOW = (errno.EADDRINUSE, errno.EACCES, errno.EMFILE)
 
 
 @contextmanager
-def managing(serializer: Serializer | str | None = None) -> Iterator[SocketManager]:
+def managing(
+    serializer: Serializer | str | None = None, patience: float = PATIENCE
+) -> Iterator[SocketManager]:
     """Have a manager, which waits in the end until all is sent: not after Ctrl-C or a time-out.
+
+    Args:
+        serializer: how data is written.
+        patience: seconds that sending what is left may take in the end.
 
     Raises:
         click.UsageError: the environment names a backend or serializer that there is not.
+        click.ClickException: not all was sent in time.
     """
     try:
         sockets = SocketManager(serialization_backend=serializer)
@@ -51,6 +60,20 @@ def managing(serializer: Serializer | str | None = None) -> Iterator[SocketManag
             for name in sockets.names():
                 sockets.set_socket_option(name, zmq.LINGER, 0)
             raise
+        _send_the_rest(sockets, patience)
+
+
+def _send_the_rest(sockets: SocketManager, patience: float) -> None:
+    sockets.linger = patience
+    for name in sockets.names():
+        socket = sockets.get_by_name(name)
+        if socket.get(zmq.TYPE) not in (zmq.SUB, zmq.XSUB):
+            socket.set(zmq.LINGER, -1)  # only so can be told whether all was sent
+        # Not unbound first, as the manager does: libzmq drops then what a peer is still to get.
+        socket.close()
+    sockets.close_all()
+    if not sockets.context.closed:
+        raise click.ClickException(f"not all was taken in {patience:g} s: messages were dropped")
 
 
 def attach(
@@ -69,6 +92,8 @@ def attach(
         click.UsageError: the address is no good, or the keys are not for such a socket.
         AgentZeroSocketError: the address is in use.
     """
+    if address.startswith("inproc:"):
+        raise click.UsageError(f"{address} does not leave this process: use tcp or ipc")
     try:
         sockets.create(name, kind, curve=curve)
     except AgentZeroSocketError as error:
@@ -109,7 +134,11 @@ class Link:
 
     @contextmanager
     def open(
-        self, name: str, kind: int, options: Mapping[int, int] | None = None
+        self,
+        name: str,
+        kind: int,
+        options: Mapping[int, int] | None = None,
+        patience: float = PATIENCE,
     ) -> Iterator[SocketManager]:
         """Have a manager with that socket, bound or connected.
 
@@ -117,6 +146,7 @@ class Link:
             name: what the socket is called.
             kind: zmq.SUB, ...
             options: socket options to set before that.
+            patience: as for `managing`.
 
         Raises:
             click.UsageError, AgentZeroSocketError: as for `managing` and `attach`.
@@ -126,7 +156,7 @@ class Link:
         ...     sockets.endpoints("in")
         ['tcp://127.0.0.1:6000']
         """
-        with managing(self.serializer) as sockets:
+        with managing(self.serializer, patience) as sockets:
             attach(
                 sockets,
                 name,

@@ -34,7 +34,7 @@ def pub(link: Link, messages: Iterator[Any], topic: str, timeout: float, no_wait
       agentzero sub tcp://127.0.0.1:6000 weather --count 1 &
       agentzero pub tcp://127.0.0.1:6000 weather '{"sky": "blue"}'
     """
-    with link.open(NAME, zmq.XPUB, {} if no_wait else {zmq.XPUB_NODROP: 1}) as sockets:
+    with link.open(NAME, zmq.XPUB, {} if no_wait else {zmq.XPUB_NODROP: 1}, timeout) as sockets:
         for number, message in enumerate(messages):
             if not number and not no_wait:
                 sockets.wait_for_subscribers(NAME, topic, timeout=timeout)

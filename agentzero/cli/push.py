@@ -33,6 +33,6 @@ def push(link: Link, messages: Iterator[Any], timeout: float) -> None:
       agentzero push tcp://127.0.0.1:6000 '{"job": 1}' '{"job": 2}'
     """
     # A connection that is not there yet takes no messages, which could be lost with it.
-    with link.open(NAME, zmq.PUSH, {zmq.IMMEDIATE: 1}) as sockets:
+    with link.open(NAME, zmq.PUSH, {zmq.IMMEDIATE: 1}, timeout) as sockets:
         for message in messages:
             sockets.send(NAME, message, timeout)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Never
 
 import click
 
@@ -32,6 +36,12 @@ COMMANDS = {
     "sub": "Print what is published.",
 }
 
+TERMINATED = 143  # as of a process that SIGTERM ended
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came; commands end as they do after Ctrl-C."""
+
 
 @click.group(
     cls=LazyGroup, later=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
@@ -53,8 +63,24 @@ def agentzero() -> None:
     """
 
 
+@contextmanager
+def _sigterm_heard() -> Iterator[None]:
+    usual = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, usual)
+
+
+def _terminate(*_: object) -> Never:
+    raise Terminated
+
+
+@_sigterm_heard()
 def run() -> int:
     """Run the command that the arguments say; return what to exit with."""
+    if sys.stdout is None:
+        return _failed("standard output is closed", 1)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # any id can be shown
     try:
@@ -62,8 +88,8 @@ def run() -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except click.Abort:
-        return INTERRUPTED
+    except click.Abort as abort:
+        return TERMINATED if isinstance(abort.__cause__, Terminated) else INTERRUPTED
     except AgentZeroSocketError as error:  # some are OSErrors as well
         return _failed(error, 1)
     except OSError as error:
@@ -76,6 +102,6 @@ def run() -> int:
     return int(code or 0)
 
 
-def _failed(error: Exception, code: int) -> int:
+def _failed(error: object, code: int) -> int:
     warn(f"Error: {error}")
     return code

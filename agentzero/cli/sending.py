@@ -59,6 +59,8 @@ def _messages(words: tuple[str, ...], read: bodies.Reading, count: int | None) -
     if words and words != ("-",):
         given = bodies.message_arguments(words, read)
         return islice(cycle(given), len(given) if count is None else count)
+    if sys.stdin is None:
+        raise click.UsageError("standard input is closed: give a BODY")
     if sys.stdin.isatty():
         warn("Each line is a message; Ctrl-D ends.")
     return islice(bodies.message_lines(sys.stdin.buffer, read), count)  # type: ignore[arg-type] # it is no raw stream

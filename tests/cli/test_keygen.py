@@ -41,3 +41,10 @@ def test_a_folder_that_is_not_there_is_named(agent: Agent) -> None:
     [line] = ran.err.splitlines()
     assert "nowhere/server.secret" in line
     assert "No such file or directory" in line
+
+
+@pytest.mark.parametrize("name", ["", "./"])
+def test_a_name_that_names_no_file_is_wrong_usage(name: str, agent: Agent) -> None:
+    ran = agent("keygen", name)
+    assert (ran.code, ran.out) == (2, b"")
+    assert "names no file" in ran.err

@@ -155,3 +155,11 @@ def test_rep_is_told_what_to_answer_with_once(words: list[str], agent: Agent) ->
     ran = agent("rep", "tcp://127.0.0.1:*", *words)
     assert ran.code == 2
     assert "say what to answer with: BODY, or --echo, or --command" in ran.err
+
+
+def test_the_last_reply_arrives_whole_however_big(agent: Agent, peer: Peer) -> None:
+    question = b"x" * 20_000_000
+    peer.has(zmq.REQ)
+    peer.sockets.send_multipart("peer", [question])
+    assert agent("rep", peer.address, "--raw", "--echo", "--count", "1").code == 0
+    assert peer.sockets.recv_multipart("peer") == [question]

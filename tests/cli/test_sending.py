@@ -10,8 +10,17 @@ import pytest
 import zmq
 
 from tests.cli.inside import Agent, Peer, meanwhile
+from tests.processes import START, run
 
 REFUSED = "tcp://127.0.0.1:1"
+
+NO_INPUT = f"""
+import sys
+from agentzero.cli import main
+
+sys.stdin, sys.argv = None, ["agentzero", "push", "{REFUSED}"]
+main()
+"""
 
 
 def received(peer: Peer, count: int) -> list[list[bytes]]:
@@ -142,3 +151,27 @@ def test_data_that_the_serializer_cannot_write_is_one_line(agent: Agent) -> None
     assert ran.code == 1
     assert ran.err.startswith("Error: cannot be written as MessagePack")
     assert len(ran.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("words", [["push"], ["pub", "--no-wait"]])
+def test_an_address_within_the_process_is_wrong_usage(words: list[str], agent: Agent) -> None:
+    command, *options = words
+    ran = agent(command, "inproc://x", "x", "y", *options)
+    assert (ran.code, ran.out) == (2, b"")
+    assert "inproc://x does not leave this process" in ran.err
+
+
+def test_messages_that_nobody_takes_in_the_end_are_told_of(agent: Agent, peer: Peer) -> None:
+    peer.has(zmq.PULL, bound=True)
+    peer.sockets.set_socket_option("peer", zmq.RCVHWM, 1)
+    peer.sockets.unbind("peer")
+    peer.sockets.bind("peer", peer.address)
+    ran = agent("push", peer.address, "0" * 100_000, "--count", "500", "--timeout", "0.5")
+    assert (ran.code, ran.out) == (1, b"")
+    assert ran.err == "Error: not all was taken in 0.5 s: messages were dropped\n"
+
+
+def test_without_standard_input_a_body_is_asked_for() -> None:
+    ended = run("-c", NO_INPUT, within=START)
+    assert (ended.code, ended.out) == (2, "")
+    assert "standard input is closed: give a BODY" in ended.err

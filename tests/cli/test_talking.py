@@ -60,6 +60,20 @@ def test_ctrl_c_is_clean(words: list[str], said: bytes) -> None:
     assert b"Error" not in err
 
 
+def test_sigterm_prints_the_statistics_of_a_proxy_as_ctrl_c_does() -> None:
+    with subprocess.Popen(
+        [*AGENT, "proxy", "queue", ANY_PORT, ANY_PORT], stderr=PIPE, stdout=PIPE
+    ) as process:
+        assert process.stderr
+        assert process.stderr.readline()
+        assert process.stderr.readline()
+        eventually(lambda: is_asleep(process.pid))
+        process.terminate()
+        out, err = process.communicate(timeout=START)
+    assert (process.returncode, err.strip()) == (143, b"")
+    assert json.loads(out)["state"] == "ended"
+
+
 def test_a_broken_pipe_is_silent(folder: Path) -> None:
     address = f"ipc://{folder}/jobs"
     with (
