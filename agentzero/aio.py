@@ -14,7 +14,7 @@ import zmq
 
 from agentzero import backends
 from agentzero.backends import AsyncBackend
-from agentzero.base import BaseManager, always, check_callable, subscribe_to
+from agentzero.base import BaseManager, always, check_callable, check_kind, subscribe_to
 from agentzero.books import DEFAULT_POLLING_TIMEOUT, DEFAULT_TIMEOUT_IN_SECONDS, checked_mask
 from agentzero.channel import POLLIN, POLLOUT, Channel
 from agentzero.deadline import Deadline, checked_timeout
@@ -139,6 +139,7 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
 
         Raises:
             SocketClosed: one of them was closed meanwhile; the next call goes on with the others.
+            ValueError: the time-out is negative.
 
         >>> import asyncio
         >>> async def main():
@@ -166,6 +167,8 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
 
         Raises:
             SocketNotFound: there is no socket of that name.
+            SocketClosed: it was closed meanwhile.
+            ValueError: the time-out is negative, or `polling_mechanism` is none of these.
 
         >>> import asyncio
         >>> async def main():
@@ -202,6 +205,7 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
         Raises:
             SocketNotFound: there is no socket of that name.
             SocketClosed: it was closed meanwhile.
+            ValueError: a time-out is negative, or `polling_mechanism` is none of these.
 
         >>> import asyncio
         >>> async def main():
@@ -281,7 +285,9 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
         Raises:
             SocketTimeout: it could not be queued in time.
             SocketNotFound, SocketClosed, ManagerClosed: there is nothing to send on.
+            AgentZeroSocketError: a socket of this type cannot send so, or not now.
             SerializationError: `data` cannot be written.
+            ValueError: a time-out is negative.
 
         >>> import asyncio
         >>> async def main():
@@ -396,6 +402,7 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
 
         Raises:
             PeerUnreachable: no connected peer has that identity.
+            AgentZeroSocketError: the socket is no ROUTER.
 
         >>> import asyncio
         >>> async def main():
@@ -408,9 +415,10 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
         agentzero.errors.PeerUnreachable: no connected peer of socket 'router' ... has that identity
         """
         channel = self._channels[name]
-        frames = [identity, *getattr(identity, "route", ()), pack(channel, data)]
-        attempt = partial(channel.try_send_frames, as_frames(frames))
-        if attempt() is None:
+        check_kind(channel, "send_to", zmq.ROUTER)
+        frames = as_frames([identity, *getattr(identity, "route", ()), pack(channel, data)])
+        if channel.try_send_frames(frames) is None:
+            attempt = partial(channel.try_send_frames, frames)
             await self._queued(channel, attempt, timeout, polling_timeout)
 
     async def publish(
@@ -505,6 +513,8 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
             DeserializationError: the message cannot be read, or does not fit `type`; it is gone.
             TypeError: `type` is none to convert to.
             SocketNotFound, SocketClosed, ManagerClosed: there is nothing to receive on.
+            AgentZeroSocketError: a socket of this type cannot receive so, or not now.
+            ValueError: a time-out is negative.
 
         >>> import asyncio
         >>> async def main():
@@ -550,7 +560,7 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
         *,
         type: Any = None,
     ) -> Any:
-        """As `recv`, but return None in time-out.
+        """As `recv`, but return None in time-out. Arguments and other errors as for `recv`.
 
         >>> import asyncio
         >>> async def main():
@@ -619,6 +629,24 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
             message = await self._awaited(channel, attempt, timeout, polling_timeout)
         return message if isinstance(message, list) else [message]
 
+    @overload
+    async def recv_from(
+        self,
+        name: str,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: None = None,
+    ) -> Envelope: ...
+    @overload
+    async def recv_from(
+        self,
+        name: str,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: TypeForm[T],
+    ) -> Envelope[T]: ...
     async def recv_from(
         self,
         name: str,
@@ -649,6 +677,26 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
             message = await self._awaited(channel, channel.try_recv, timeout, polling_timeout)
         return envelope(channel, message, type)
 
+    @overload
+    async def recv_event(
+        self,
+        name: str,
+        topic: str | bytes | Literal[False] | None = False,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: None = None,
+    ) -> Event: ...
+    @overload
+    async def recv_event(
+        self,
+        name: str,
+        topic: str | bytes | Literal[False] | None = False,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: TypeForm[T],
+    ) -> Event[T]: ...
     async def recv_event(
         self,
         name: str,
@@ -664,6 +712,9 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
             topic: what to subscribe to, once. False and None mean everything where the socket has
                 no subscription yet, and what it is subscribed to where it has.
 
+        Raises:
+            AgentZeroSocketError: the socket is neither SUB nor XSUB.
+
         >>> import asyncio
         >>> async def main():
         ...     async with AsyncSocketManager() as sockets:
@@ -677,12 +728,32 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
         channel = self._channels[name]
         if type is not None:
             check_type(type)
-        subscribe_to(channel, topic)
+        subscribe_to(channel, "recv_event", topic)
         message = channel.try_recv()
         if message is None:
             message = await self._awaited(channel, channel.try_recv, timeout, polling_timeout)
         return event(channel, message, type)
 
+    @overload
+    async def recv_event_safe(
+        self,
+        name: str,
+        topic: str | bytes | Literal[False] | None = False,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: None = None,
+    ) -> Event | None: ...
+    @overload
+    async def recv_event_safe(
+        self,
+        name: str,
+        topic: str | bytes | Literal[False] | None = False,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: TypeForm[T],
+    ) -> Event[T] | None: ...
     async def recv_event_safe(
         self,
         name: str,
@@ -707,6 +778,30 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
         except SocketTimeout:
             return None
 
+    @overload
+    def subscribe(
+        self,
+        name: str,
+        topic: str | bytes | None = None,
+        keep_polling: Callable[[], object] | None = None,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: None = None,
+        on_error: Callable[[DeserializationError], object] | None = None,
+    ) -> AsyncGenerator[Event, None]: ...
+    @overload
+    def subscribe(
+        self,
+        name: str,
+        topic: str | bytes | None = None,
+        keep_polling: Callable[[], object] | None = None,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: TypeForm[T],
+        on_error: Callable[[DeserializationError], object] | None = None,
+    ) -> AsyncGenerator[Event[T], None]: ...
     def subscribe(
         self,
         name: str,
@@ -735,7 +830,9 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
 
         Raises:
             SocketNotFound: there is no socket of that name.
+            AgentZeroSocketError: the socket is neither SUB nor XSUB.
             TypeError: `keep_polling` cannot be called.
+            ValueError: a time-out is negative.
 
         >>> import asyncio
         >>> async def main():
@@ -757,7 +854,7 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
         channel = self._channels[name]
         if type is not None:
             check_type(type)
-        subscribe_to(channel, topic)
+        subscribe_to(channel, "subscribe", topic)
         handle = partial(or_report, event, channel, type, on_error)
         silence = math.inf if timeout is None else checked_timeout(timeout)
         return drive_each_async(
@@ -783,13 +880,15 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
         Args:
             name: an XPUB.
             topic: what will be published; subscriptions to any beginning of it count.
-            count: how many subscriptions there are to be; who subscribes twice counts twice.
+            count: how many subscriptions there are to be, not subscribers: one who subscribes to
+                two beginnings of it counts twice.
             timeout: seconds in all.
 
         Raises:
             SocketTimeout: there were fewer in that time; the text says how many.
             SocketNotFound, SocketClosed, ManagerClosed: there is nothing to wait on.
             AgentZeroSocketError: the socket is no XPUB.
+            ValueError: the time-out, or `count`, is negative.
 
         >>> import asyncio
         >>> async def main():
@@ -836,6 +935,7 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
         Raises:
             SocketNotFound, ManagerClosed: there is no socket of that name.
             AgentZeroSocketError: no more sockets or threads can be made, to watch with.
+            ValueError: a time-out is negative.
 
         >>> import asyncio
         >>> async def main():
@@ -912,6 +1012,7 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
             SerializationError: `data` cannot be written.
             SocketNotFound, SocketClosed, ManagerClosed: there is nothing to ask on.
             AgentZeroSocketError: the socket is neither REQ nor DEALER.
+            ValueError: a time-out, or `retries`, is negative.
 
         >>> import asyncio
         >>> async def main():
@@ -928,6 +1029,30 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
         channel, steps = self._request(name, data, timeout, retries, polling_timeout, type)
         return reply(channel, await drive_async(self.backend, steps), type)
 
+    @overload
+    async def serve(
+        self,
+        name: str,
+        handler: Callable[[Any], Any],
+        keep_polling: Callable[[], object] | None = None,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: None = None,
+        on_error: Callable[[DeserializationError], object] | None = None,
+    ) -> None: ...
+    @overload
+    async def serve(
+        self,
+        name: str,
+        handler: Callable[[T], Any],
+        keep_polling: Callable[[], object] | None = None,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: TypeForm[T],
+        on_error: Callable[[DeserializationError], object] | None = None,
+    ) -> None: ...
     async def serve(
         self,
         name: str,
@@ -966,6 +1091,7 @@ class AsyncSocketManager(BaseManager[AsyncBackend]):
             SocketNotFound, ManagerClosed: there is nothing to serve on.
             AgentZeroSocketError: the socket is neither REP nor ROUTER.
             TypeError: `handler` or `keep_polling` cannot be called.
+            ValueError: a time-out is negative.
 
         >>> import asyncio
         >>> async def handler(seconds):

@@ -115,7 +115,8 @@ class BaseManager(Books[B]):
         Args:
             socket_name: the socket.
             polling_mechanism: as for `bind`.
-            local_address: transport and host, without a port.
+            local_address: transport and host, without a port. The default means all interfaces, so
+                other machines can connect; `tcp://127.0.0.1` keeps it to this one.
 
         Returns:
             The pyzmq socket and its address.
@@ -318,7 +319,7 @@ class BaseManager(Books[B]):
             set_option(channel, option, value)
 
     def set_topic(self, name: str, topic: str | bytes) -> None:
-        """Subscribe a SUB socket to all topics that begin with `topic`; twice counts once.
+        """Subscribe a SUB socket to all topics that begin with `topic`; the same twice counts once.
 
         Raises:
             SocketNotFound: there is no socket of that name.
@@ -353,11 +354,17 @@ class BaseManager(Books[B]):
     def publish_nowait(self, name: str, topic: str | bytes, data: object) -> bool:
         """Publish without ever waiting, not even for an event loop: for logs and metrics.
 
+        Args:
+            name: the socket.
+            topic: what to publish under.
+            data: whatever the serializer can write.
+
         Returns:
             True when it is queued; False when it was dropped, which `stats` counts.
 
         Raises:
-            SocketNotFound: there is no socket of that name.
+            SocketNotFound, SocketClosed, ManagerClosed: there is nothing to publish on.
+            AgentZeroSocketError: a socket of this type cannot send.
             SerializationError: `data` cannot be written.
 
         >>> import zmq
@@ -380,6 +387,9 @@ class BaseManager(Books[B]):
         Args:
             socket_name: a PUB socket; until there is one, the handler drops and counts.
             topic_name: the topic to publish under.
+
+        Raises:
+            ManagerClosed: the manager is closed.
 
         >>> import logging
         >>> from agentzero import SocketManager
@@ -545,10 +555,10 @@ def checked_number(number: object, what: str) -> int:
     return number
 
 
-def subscribe_to(channel: Channel, topic: str | bytes | bool | None) -> None:
+def subscribe_to(channel: Channel, verb: str, topic: str | bytes | bool | None) -> None:
     """Subscribe a SUB or XSUB to `topic`, or to everything where it has no topic at all."""
-    if channel.kind not in (zmq.SUB, zmq.XSUB):
-        return
+    if not channel.topics:  # which only these two ever have
+        check_kind(channel, verb, zmq.SUB, zmq.XSUB)
     if topic is None or topic is False:
         if not channel.topics:
             subscribe(channel, b"")

@@ -214,6 +214,8 @@ class Books(Generic[B]):
 
         Raises:
             SocketAlreadyExists: the name is taken.
+            AgentZeroSocketError: there is no such type of socket, or no more can be made.
+            PluginError: no serializer of that name can be used.
             ManagerClosed: the manager is closed.
 
         >>> import zmq
@@ -317,6 +319,7 @@ class Books(Generic[B]):
 
         Raises:
             SocketAlreadyExists: the name belongs to a socket of another type.
+            AgentZeroSocketError, PluginError, ManagerClosed: as for `create`.
 
         >>> import zmq
         >>> from agentzero import SocketManager

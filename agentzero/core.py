@@ -14,7 +14,7 @@ import zmq
 
 from agentzero import backends
 from agentzero.backends import Backend
-from agentzero.base import BaseManager, always, check_callable, subscribe_to
+from agentzero.base import BaseManager, always, check_callable, check_kind, subscribe_to
 from agentzero.books import DEFAULT_POLLING_TIMEOUT, DEFAULT_TIMEOUT_IN_SECONDS, checked_mask
 from agentzero.channel import POLLIN, POLLOUT, Channel
 from agentzero.deadline import Deadline, checked_timeout
@@ -81,8 +81,9 @@ class SocketManager(BaseManager[Backend]):
         max_message_size: bytes per frame; a peer that sends more is disconnected. None sets no
             limit.
 
-    Everywhere `timeout` is in seconds, 0 tries once without waiting, None takes the manager's, and
-    `math.inf` waits for ever; `polling_timeout` and the time-outs of `engage` and `ready` are in
+    Everywhere `timeout` is in seconds, 0 tries once without waiting, and `math.inf` waits for ever.
+    None takes the manager's, but for the loops `subscribe`, `serve` and `connection_events`, which
+    go on for ever then. `polling_timeout` and the time-outs of `engage` and `ready` are in
     milliseconds.
 
     >>> import zmq
@@ -153,6 +154,7 @@ class SocketManager(BaseManager[Backend]):
 
         Raises:
             SocketClosed: one of them was closed meanwhile; the next call goes on with the others.
+            ValueError: the time-out is negative.
 
         >>> with SocketManager() as sockets:
         ...     jobs = sockets.ensure_and_bind("jobs", zmq.PULL, "inproc://jobs", zmq.POLLIN)
@@ -177,6 +179,8 @@ class SocketManager(BaseManager[Backend]):
 
         Raises:
             SocketNotFound: there is no socket of that name.
+            SocketClosed: it was closed meanwhile.
+            ValueError: the time-out is negative, or `polling_mechanism` is none of these.
 
         >>> with SocketManager() as sockets:
         ...     _ = sockets.ensure_and_bind("events", zmq.PUB, "inproc://events")
@@ -206,6 +210,7 @@ class SocketManager(BaseManager[Backend]):
         Raises:
             SocketNotFound: there is no socket of that name.
             SocketClosed: it was closed meanwhile.
+            ValueError: a time-out is negative, or `polling_mechanism` is none of these.
 
         >>> with SocketManager() as sockets:
         ...     _ = sockets.create("jobs", zmq.PULL)
@@ -278,7 +283,9 @@ class SocketManager(BaseManager[Backend]):
         Raises:
             SocketTimeout: it could not be queued in time.
             SocketNotFound, SocketClosed, ManagerClosed: there is nothing to send on.
+            AgentZeroSocketError: a socket of this type cannot send so, or not now.
             SerializationError: `data` cannot be written.
+            ValueError: a time-out is negative.
 
         >>> with SocketManager() as sockets:
         ...     _ = sockets.create("nobody", zmq.PUSH)
@@ -384,6 +391,7 @@ class SocketManager(BaseManager[Backend]):
 
         Raises:
             PeerUnreachable: no connected peer has that identity.
+            AgentZeroSocketError: the socket is no ROUTER.
 
         >>> with SocketManager() as sockets:
         ...     _ = sockets.ensure_and_bind("router", zmq.ROUTER, "inproc://router")
@@ -393,9 +401,10 @@ class SocketManager(BaseManager[Backend]):
         agentzero.errors.PeerUnreachable: no connected peer of socket 'router' ... has that identity
         """
         channel = self._channels[name]
-        frames = [identity, *getattr(identity, "route", ()), pack(channel, data)]
-        attempt = partial(channel.try_send_frames, as_frames(frames))
-        if attempt() is None:
+        check_kind(channel, "send_to", zmq.ROUTER)
+        frames = as_frames([identity, *getattr(identity, "route", ()), pack(channel, data)])
+        if channel.try_send_frames(frames) is None:
+            attempt = partial(channel.try_send_frames, frames)
             self._queued(channel, attempt, timeout, polling_timeout)
 
     def publish(
@@ -484,6 +493,8 @@ class SocketManager(BaseManager[Backend]):
             DeserializationError: the message cannot be read, or does not fit `type`; it is gone.
             TypeError: `type` is none to convert to.
             SocketNotFound, SocketClosed, ManagerClosed: there is nothing to receive on.
+            AgentZeroSocketError: a socket of this type cannot receive so, or not now.
+            ValueError: a time-out is negative.
 
         >>> with SocketManager() as sockets:
         ...     _ = sockets.ensure_and_bind("in", zmq.PULL, "inproc://typed")
@@ -526,7 +537,7 @@ class SocketManager(BaseManager[Backend]):
         *,
         type: Any = None,
     ) -> Any:
-        """As `recv`, but return None in time-out.
+        """As `recv`, but return None in time-out. Arguments and other errors as for `recv`.
 
         >>> with SocketManager() as sockets:
         ...     _ = sockets.create("in", zmq.PULL)
@@ -589,6 +600,24 @@ class SocketManager(BaseManager[Backend]):
             message = self._awaited(channel, attempt, timeout, polling_timeout)
         return message if isinstance(message, list) else [message]
 
+    @overload
+    def recv_from(
+        self,
+        name: str,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: None = None,
+    ) -> Envelope: ...
+    @overload
+    def recv_from(
+        self,
+        name: str,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: TypeForm[T],
+    ) -> Envelope[T]: ...
     def recv_from(
         self,
         name: str,
@@ -616,6 +645,26 @@ class SocketManager(BaseManager[Backend]):
             message = self._awaited(channel, channel.try_recv, timeout, polling_timeout)
         return envelope(channel, message, type)
 
+    @overload
+    def recv_event(
+        self,
+        name: str,
+        topic: str | bytes | Literal[False] | None = False,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: None = None,
+    ) -> Event: ...
+    @overload
+    def recv_event(
+        self,
+        name: str,
+        topic: str | bytes | Literal[False] | None = False,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: TypeForm[T],
+    ) -> Event[T]: ...
     def recv_event(
         self,
         name: str,
@@ -631,6 +680,9 @@ class SocketManager(BaseManager[Backend]):
             topic: what to subscribe to, once. False and None mean everything where the socket has
                 no subscription yet, and what it is subscribed to where it has.
 
+        Raises:
+            AgentZeroSocketError: the socket is neither SUB nor XSUB.
+
         >>> with SocketManager() as sockets:
         ...     _ = sockets.ensure_and_bind("events", zmq.SUB, "inproc://events")
         ...     sockets.recv_event("events", "logs", timeout=0)
@@ -641,12 +693,32 @@ class SocketManager(BaseManager[Backend]):
         channel = self._channels[name]
         if type is not None:
             check_type(type)
-        subscribe_to(channel, topic)
+        subscribe_to(channel, "recv_event", topic)
         message = channel.try_recv()
         if message is None:
             message = self._awaited(channel, channel.try_recv, timeout, polling_timeout)
         return event(channel, message, type)
 
+    @overload
+    def recv_event_safe(
+        self,
+        name: str,
+        topic: str | bytes | Literal[False] | None = False,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: None = None,
+    ) -> Event | None: ...
+    @overload
+    def recv_event_safe(
+        self,
+        name: str,
+        topic: str | bytes | Literal[False] | None = False,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: TypeForm[T],
+    ) -> Event[T] | None: ...
     def recv_event_safe(
         self,
         name: str,
@@ -668,6 +740,30 @@ class SocketManager(BaseManager[Backend]):
         except SocketTimeout:
             return None
 
+    @overload
+    def subscribe(
+        self,
+        name: str,
+        topic: str | bytes | None = None,
+        keep_polling: Callable[[], object] | None = None,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: None = None,
+        on_error: Callable[[DeserializationError], object] | None = None,
+    ) -> Generator[Event, None, None]: ...
+    @overload
+    def subscribe(
+        self,
+        name: str,
+        topic: str | bytes | None = None,
+        keep_polling: Callable[[], object] | None = None,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: TypeForm[T],
+        on_error: Callable[[DeserializationError], object] | None = None,
+    ) -> Generator[Event[T], None, None]: ...
     def subscribe(
         self,
         name: str,
@@ -696,7 +792,9 @@ class SocketManager(BaseManager[Backend]):
 
         Raises:
             SocketNotFound: there is no socket of that name.
+            AgentZeroSocketError: the socket is neither SUB nor XSUB.
             TypeError: `keep_polling` cannot be called.
+            ValueError: a time-out is negative.
 
         >>> with SocketManager() as sockets:
         ...     _ = sockets.ensure_and_bind("out", zmq.XPUB, "inproc://events")
@@ -715,7 +813,7 @@ class SocketManager(BaseManager[Backend]):
         channel = self._channels[name]
         if type is not None:
             check_type(type)
-        subscribe_to(channel, topic)
+        subscribe_to(channel, "subscribe", topic)
         handle = partial(or_report, event, channel, type, on_error)
         silence = math.inf if timeout is None else checked_timeout(timeout)
         return drive_each(
@@ -741,13 +839,15 @@ class SocketManager(BaseManager[Backend]):
         Args:
             name: an XPUB.
             topic: what will be published; subscriptions to any beginning of it count.
-            count: how many subscriptions there are to be; who subscribes twice counts twice.
+            count: how many subscriptions there are to be, not subscribers: one who subscribes to
+                two beginnings of it counts twice.
             timeout: seconds in all.
 
         Raises:
             SocketTimeout: there were fewer in that time; the text says how many.
             SocketNotFound, SocketClosed, ManagerClosed: there is nothing to wait on.
             AgentZeroSocketError: the socket is no XPUB.
+            ValueError: the time-out, or `count`, is negative.
 
         >>> with SocketManager() as sockets:
         ...     _ = sockets.ensure_and_bind("news", zmq.XPUB, "inproc://news")
@@ -789,6 +889,7 @@ class SocketManager(BaseManager[Backend]):
         Raises:
             SocketNotFound, ManagerClosed: there is no socket of that name.
             AgentZeroSocketError: no more sockets or threads can be made, to watch with.
+            ValueError: a time-out is negative.
 
         >>> with SocketManager() as sockets:
         ...     _ = sockets.ensure_and_bind("in", zmq.PULL, "tcp://127.0.0.1:*")
@@ -863,6 +964,7 @@ class SocketManager(BaseManager[Backend]):
             SerializationError: `data` cannot be written.
             SocketNotFound, SocketClosed, ManagerClosed: there is nothing to ask on.
             AgentZeroSocketError: the socket is neither REQ nor DEALER.
+            ValueError: a time-out, or `retries`, is negative.
 
         >>> from threading import Thread
         >>> with SocketManager() as sockets:
@@ -875,6 +977,30 @@ class SocketManager(BaseManager[Backend]):
         channel, steps = self._request(name, data, timeout, retries, polling_timeout, type)
         return reply(channel, drive(self.backend, steps), type)
 
+    @overload
+    def serve(
+        self,
+        name: str,
+        handler: Callable[[Any], Any],
+        keep_polling: Callable[[], object] | None = None,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: None = None,
+        on_error: Callable[[DeserializationError], object] | None = None,
+    ) -> None: ...
+    @overload
+    def serve(
+        self,
+        name: str,
+        handler: Callable[[T], Any],
+        keep_polling: Callable[[], object] | None = None,
+        timeout: float | None = None,
+        polling_timeout: float | None = None,
+        *,
+        type: TypeForm[T],
+        on_error: Callable[[DeserializationError], object] | None = None,
+    ) -> None: ...
     def serve(
         self,
         name: str,
@@ -913,6 +1039,7 @@ class SocketManager(BaseManager[Backend]):
             SocketNotFound, ManagerClosed: there is nothing to serve on.
             AgentZeroSocketError: the socket is neither REP nor ROUTER.
             TypeError: `handler` or `keep_polling` cannot be called.
+            ValueError: a time-out is negative.
 
         >>> from threading import Thread
         >>> with SocketManager() as sockets:

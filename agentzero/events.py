@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    T_co = TypeVar("T_co", covariant=True, default=Any)
+else:
+    from typing import TypeVar
+
+    T_co = TypeVar("T_co", covariant=True)
 
 __all__ = ["ConnectionEvent", "Envelope", "Event", "Identity", "SocketStats"]
 
 
-class Event(NamedTuple):
-    """One published message.
+class Event(NamedTuple, Generic[T_co]):
+    """One published message; to type checkers an `Event[T]`, where it was asked for with `type=T`.
 
     Attributes:
         topic: what it was published under.
@@ -21,7 +30,7 @@ class Event(NamedTuple):
     """
 
     topic: str
-    data: Any
+    data: T_co
 
 
 class Identity(bytes):
@@ -44,8 +53,8 @@ class Identity(bytes):
         return self
 
 
-class Envelope(NamedTuple):
-    """One message with its sender, as a ROUTER receives it.
+class Envelope(NamedTuple, Generic[T_co]):
+    """One message with its sender, as a ROUTER receives it; an `Envelope[T]` with `type=T`.
 
     Attributes:
         identity: the peer; give it to `send_to` to answer.
@@ -56,7 +65,7 @@ class Envelope(NamedTuple):
     """
 
     identity: Identity
-    data: Any
+    data: T_co
 
 
 class ConnectionEvent(NamedTuple):

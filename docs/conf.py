@@ -39,7 +39,7 @@ default_role = "py:obj"
 nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!agentzero\.).*"),
-    (r"py:class", r"agentzero\..*\.[A-Z]"),  # variables of types
+    (r"py:class", r"agentzero\..*\.[A-Z](_co)?"),  # variables of types
     (r"py:class", r"agentzero\.security\.Anybody"),  # the type of ANY, which nobody has to name
 ]
 

@@ -163,9 +163,12 @@ class Reader:
             assert bool(code) == bool(FAULT.search("\n".join(shown))), told
 
     def _install(self, words: list[str]) -> None:
-        known = {".": str(self._folder)}
-        self._environment = self._environment.plus(*(known.get(word, word) for word in words))
+        self._environment = self._environment.plus(*map(self._meant, words))
         self._shell.use(self._environment)
+
+    def _meant(self, word: str) -> str:
+        """What is installed: "." is the reader's package, and ".[extras]" the checkout's."""
+        return str(self._folder) if word == "." else re.sub(r"^\.(?=\[)", "agentzero", word)
 
 
 def _commands(text: str) -> Iterator[tuple[str, list[str]]]:

@@ -223,12 +223,15 @@ async def test_tasks_of_one_loop_and_no_other_share_a_socket() -> None:
 async def test_closing_wakes_whoever_waits() -> None:
     async with pipe() as sockets:
         sockets.create("full", zmq.PUSH)
+        sockets.create("events", zmq.SUB)
         calls = sockets.recv("in"), sockets.engage(), sockets.send("full", 1)
         waits = asyncio.gather(*calls, return_exceptions=True)
-        events = asyncio.create_task(anext(sockets.subscribe("in"), "over"))
-        await waiting(sockets, "in", 3)
+        events = asyncio.create_task(anext(sockets.subscribe("events"), "over"))
+        await waiting(sockets, "in", 2)
         await waiting(sockets, "full")
+        await waiting(sockets, "events")
         sockets.close("in")
+        sockets.close("events")
         await asyncio.to_thread(sockets.close, "full")
         assert [type(error) for error in await waits] == [SocketClosed] * 3
         assert await events == "over"

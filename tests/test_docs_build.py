@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import zlib
 from collections.abc import Iterator
 from functools import cached_property
@@ -36,6 +37,7 @@ class Site:
         sphinx = ("-m", "sphinx", "-W", "--keep-going", "-q", "docs", str(folder))
         self.ended = run(*sphinx, within=50, measured=False)
         self._inventory = folder / "objects.inv"
+        self._index = folder / "searchindex.js"
 
     @cached_property
     def kinds(self) -> dict[str, str]:
@@ -43,6 +45,13 @@ class Site:
         packed = self._inventory.read_bytes().split(b"\n", 4)[4]
         entries = [line.split()[:2] for line in zlib.decompress(packed).decode().splitlines()]
         return {name: kind.removeprefix("py:") for name, kind in entries if kind[:3] == "py:"}
+
+    @cached_property
+    def titles(self) -> list[str]:
+        """The titles of its pages."""
+        script = self._index.read_text(encoding="utf-8")
+        index = json.loads(script.removeprefix("Search.setIndex(").removesuffix(")"))
+        return list(index["titles"])
 
     def has(self, module: str, name: str) -> bool:
         """Whether it documents a name of a module, there or where it is defined."""
@@ -71,6 +80,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 def test_it_is_made_without_a_warning(site: Site) -> None:
     assert site.ended.err == ""
     assert site.ended.code == 0
+
+
+def test_its_pages_have_titles_that_differ(site: Site) -> None:
+    assert len(site.titles) > 30
+    assert len(set(site.titles)) == len(site.titles)
 
 
 def test_it_has_every_name_of_a_public_module(site: Site) -> None:

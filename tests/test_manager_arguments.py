@@ -148,19 +148,19 @@ def test_a_topic_is_text_or_bytes(sockets: SocketManager, topic: Any) -> None:
 def test_true_is_no_topic(sockets: SocketManager) -> None:
     sockets.create("sub", zmq.SUB)
     with pytest.raises(TypeError, match="topic"):
-        sockets.recv_event_safe("sub", True, timeout=0)  # type: ignore[arg-type]
+        sockets.recv_event_safe("sub", True, timeout=0)  # type: ignore[call-overload]
 
 
 def test_what_asks_a_loop_to_go_on_can_be_called(sockets: SocketManager) -> None:
     sockets.create("sub", zmq.SUB)
     with pytest.raises(TypeError, match="keep_polling"):
-        sockets.subscribe("sub", "topic", True)  # type: ignore[arg-type]
+        sockets.subscribe("sub", "topic", True)  # type: ignore[call-overload]
 
 
 def test_what_takes_errors_can_be_called(sockets: SocketManager) -> None:
     sockets.create("sub", zmq.SUB)
     with pytest.raises(TypeError, match="on_error"):
-        sockets.subscribe("sub", on_error="log")  # type: ignore[arg-type]
+        sockets.subscribe("sub", on_error="log")  # type: ignore[call-overload]
 
 
 def test_an_option_that_does_not_exist_names_the_socket(sockets: SocketManager) -> None:

@@ -21,15 +21,15 @@ WAITS: dict[str, Callable[[SocketManager], object]] = {
     "recv_safe": lambda sockets: sockets.recv_safe("in"),
     "recv_multipart": lambda sockets: sockets.recv_multipart("in"),
     "recv_from": lambda sockets: sockets.recv_from("in"),
-    "recv_event": lambda sockets: sockets.recv_event("in"),
-    "recv_event_safe": lambda sockets: sockets.recv_event_safe("in"),
+    "recv_event": lambda sockets: sockets.recv_event("events"),
+    "recv_event_safe": lambda sockets: sockets.recv_event_safe("events"),
     "ready": lambda sockets: sockets.ready("in", zmq.POLLIN),
     "wait_until_ready": lambda sockets: sockets.wait_until_ready("in", zmq.POLLIN),
     "engage": lambda sockets: sockets.engage(),
     "send": lambda sockets: sockets.send("out", 1),
     "send_safe": lambda sockets: sockets.send_safe("out", 1),
     "send_multipart": lambda sockets: sockets.send_multipart("out", [b"1"]),
-    "send_to": lambda sockets: sockets.send_to("out", b"1", 1),
+    "send_to": lambda sockets: sockets.send_to("router", b"full", 1),
     "publish": lambda sockets: sockets.publish("out", "topic", 1),
     "publish_safe": lambda sockets: sockets.publish_safe("out", "topic", 1),
     "request of a REQ": lambda sockets: sockets.request("req", 1),
@@ -39,7 +39,7 @@ WAITS: dict[str, Callable[[SocketManager], object]] = {
 
 # They end where others raise SocketClosed.
 LOOPS: dict[str, Callable[[SocketManager], object]] = {
-    "subscribe": lambda sockets: list(sockets.subscribe("in")),
+    "subscribe": lambda sockets: list(sockets.subscribe("events")),
     "serve on a REP": lambda sockets: sockets.serve("rep", len),
     "serve on a ROUTER": lambda sockets: sockets.serve("router", len),
 }
@@ -68,6 +68,10 @@ ALL = WAITS | OTHERS | LOOPS
 
 # On which sockets verbs wait: those not named here, on "in".
 WAITS_ON = {name: "out" for name in WAITS if name.startswith(("send", "publish"))} | {
+    "send_to": "router",
+    "recv_event": "events",
+    "recv_event_safe": "events",
+    "subscribe": "events",
     "request of a REQ": "req",
     "request of a DEALER": "dealer",
     "wait_for_subscribers": "news",
@@ -77,11 +81,12 @@ WAITS_ON = {name: "out" for name in WAITS if name.startswith(("send", "publish")
 
 
 @pytest.fixture
-def idle(sockets: SocketManager) -> SocketManager:
+def idle(sockets: SocketManager, full_router: bytes) -> SocketManager:
     """Sockets that wait for ever: nobody sends, nobody receives."""
     sockets.ensure_and_bind("in", zmq.PULL, "tcp://127.0.0.1:*", zmq.POLLIN)
     sockets.ensure_and_bind("out", zmq.PUSH, "tcp://127.0.0.1:*")
-    for name in ("req", "dealer", "rep", "router"):
+    sockets.ensure_and_bind("events", zmq.SUB, "tcp://127.0.0.1:*")
+    for name in ("req", "dealer", "rep"):
         sockets.ensure_and_bind(name, zmq.SocketType[name.upper()], f"inproc://{name}")
     sockets.ensure_and_bind("news", zmq.XPUB, "inproc://news")
     return sockets

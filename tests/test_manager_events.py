@@ -255,3 +255,14 @@ def test_topics_are_for_subscribers(sockets: SocketManager) -> None:
     sockets.create("in", zmq.PULL)
     with pytest.raises(AgentZeroSocketError, match=r"a topic needs a SUB or XSUB.*'in'"):
         sockets.set_topic("in", "a")
+
+
+@pytest.mark.parametrize("verb", ["recv_event", "recv_event_safe", "subscribe"])
+@pytest.mark.parametrize("topic", [(), ("a",)], ids=["any topic", "one"])
+def test_only_subscribers_read_events(
+    sockets: SocketManager, verb: str, topic: tuple[str, ...]
+) -> None:
+    sockets.create("in", zmq.PULL)
+    needs = f"{verb.removesuffix('_safe')} needs a SUB or XSUB, which socket 'in'"
+    with pytest.raises(AgentZeroSocketError, match=needs):
+        getattr(sockets, verb)("in", *topic, timeout=0)

@@ -208,6 +208,15 @@ def test_send_on_a_router_tells_the_verb_that_names_the_receiver(
         sockets.send("router", "hello")
 
 
+def test_only_a_router_sends_to_one_of_its_peers(sockets: SocketManager) -> None:
+    """A PUSH would send the identity to whoever it likes."""
+    sockets.ensure_and_bind("in", zmq.PULL, "inproc://jobs")
+    sockets.ensure_and_connect("out", zmq.PUSH, "inproc://jobs")
+    with pytest.raises(AgentZeroSocketError, match="send_to needs a ROUTER, which socket 'out'"):
+        sockets.send_to("out", b"worker-1", "job")
+    assert sockets.recv_safe("in", timeout=0) is None
+
+
 def test_identity_and_payload_are_raw_frames_too(
     sockets: SocketManager, address: str, peer: Make
 ) -> None:

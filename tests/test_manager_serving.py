@@ -25,7 +25,7 @@ Make = Callable[..., Any]
 def test_a_handler_is_a_callable(sockets: SocketManager) -> None:
     sockets.create("server", zmq.REP)
     with pytest.raises(TypeError, match="handler"):
-        sockets.serve("server", "no function")  # type: ignore[arg-type]
+        sockets.serve("server", "no function")  # type: ignore[call-overload]
 
 
 @SERVING

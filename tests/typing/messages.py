@@ -12,7 +12,7 @@ import msgspec
 import zmq
 
 from agentzero import ConnectionEvent, Envelope, Event, SocketManager
-from agentzero.events import SocketStats
+from agentzero.events import Identity, SocketStats
 
 
 @dataclass
@@ -43,15 +43,17 @@ def typed(sockets: SocketManager) -> None:
 def of_any_type(sockets: SocketManager, wanted: Any) -> None:
     assert_type(sockets.recv("in"), Any)
     assert_type(sockets.recv("in", type=wanted), Any)
+    assert_type(sockets.recv_event("in", type=wanted).data, Any)
+    assert_type(sockets.recv_from("in", type=wanted).data, Any)
     assert_type(sockets.recv_safe("in"), Any)
     assert_type(sockets.request("client", b"what?"), Any)
 
 
 def events(sockets: SocketManager) -> None:
-    topic, data = sockets.recv_event("in", "prices", type=Price)
+    topic, data = sockets.recv_event("in", "prices")
     assert_type(topic, str)
     assert_type(data, Any)
-    assert_type(sockets.recv_event("in", b"prices", 2).topic, str)
+    assert_type(sockets.recv_event("in", b"prices", 2), Event)
     assert_type(sockets.recv_event_safe("in"), Event | None)
     assert_type(sockets.subscribe("in", "prices", lambda: True), Generator[Event, None, None])
     for event in sockets.subscribe("in", on_error=lambda error: print(error.raw)):
@@ -59,6 +61,22 @@ def events(sockets: SocketManager) -> None:
     for change in sockets.connection_events("in"):
         assert_type(change, ConnectionEvent)
         assert_type(change.reason, str)
+
+
+def typed_events(sockets: SocketManager) -> None:
+    topic, data = sockets.recv_event("in", "prices", type=Price)
+    assert_type(topic, str)
+    assert_type(data, Price)
+    assert_type(sockets.recv_event("in", type=Job | None), Event[Job | None])
+    assert_type(sockets.recv_event_safe("in", timeout=2, type=Price), Event[Price] | None)
+    for event in sockets.subscribe("in", "prices", type=Price):
+        assert_type(event, Event[Price])
+        whatever: Event[object] = event
+        shown(whatever)
+
+
+def shown(event: Event) -> None:
+    assert_type(event.data, Any)
 
 
 def frames(sockets: SocketManager) -> None:
@@ -73,13 +91,29 @@ def frames(sockets: SocketManager) -> None:
 def by_identity(sockets: SocketManager) -> None:
     envelope = sockets.recv_from("router")
     assert_type(envelope, Envelope)
+    assert_type(envelope.data, Any)
     sockets.send_to("router", envelope.identity, envelope.data)
+    assert_type(sockets.recv_from("router", type=Job), Envelope[Job])
+    identity, job = sockets.recv_from("router", type=Job)
+    assert_type(identity, Identity)
+    assert_type(job, Job)
+
+
+def path(job: Job) -> str:
+    return job.path
+
+
+def serving(sockets: SocketManager, wanted: Any) -> None:
+    sockets.serve("server", len)
+    sockets.serve("server", path)
+    sockets.serve("server", len, type=str)
+    sockets.serve("server", path, type=Job)
+    sockets.serve("server", path, type=wanted)
 
 
 def safe(sockets: SocketManager) -> None:
     assert_type(sockets.send_safe("out", {"a": [1, None]}), bool)
     assert_type(sockets.publish_safe("out", "prices", Price(1.5)), bool)
-    sockets.serve("server", len, type=str)
 
 
 def books() -> None:

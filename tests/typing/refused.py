@@ -33,8 +33,8 @@ def arguments(sockets: SocketManager) -> None:
     sockets.send_multipart("out", b"one frame")  # refused: arg-type, reportArgumentType
     sockets.send_multipart("out", ["text"])  # refused: list-item, reportArgumentType
     sockets.publish("out", 1, "data")  # refused: arg-type, reportArgumentType
-    sockets.recv_event("in", topic=True)  # refused: arg-type, reportArgumentType
-    sockets.subscribe("in", keep_polling=True)  # refused: arg-type, reportArgumentType
+    sockets.recv_event("in", topic=True)  # refused: call-overload, reportArgumentType
+    sockets.subscribe("in", keep_polling=True)  # refused: call-overload, reportArgumentType
     sockets.create("in", "PULL")  # refused: arg-type, reportArgumentType
     sockets.create("in", zmq.PULL, serializer=Half())  # refused: arg-type, reportArgumentType
     sockets.create("in", zmq.PULL, curve="secret")  # refused: arg-type, reportArgumentType
@@ -45,10 +45,20 @@ def arguments(sockets: SocketManager) -> None:
     SocketManager(secret=KeyPair("", ""))  # refused: call-arg, reportCallIssue
 
 
+def count(words: list[str]) -> int:
+    return len(words)
+
+
 def results(sockets: SocketManager) -> None:
     number: int = sockets.recv("in", type=str)  # refused: assignment, reportAssignmentType
     sockets.recv_safe("in", type=str).upper()  # refused: union-attr, reportOptionalMemberAccess
     print(sockets.recv_event_safe("in").topic)  # refused: union-attr, reportOptionalMemberAccess
+    number = sockets.recv_event("in", type=str).data  # refused: assignment, reportAssignmentType
+    number = sockets.recv_from("in", type=str).data  # refused: assignment, reportAssignmentType
+    for event in sockets.subscribe("in", type=str):
+        number = event.data  # refused: assignment, reportAssignmentType
+        event.data = "new"  # refused: misc, reportAttributeAccessIssue
+    sockets.serve("rep", count, type=str)  # refused: arg-type, reportArgumentType, reportCallIssue
     print(number, sockets.send("out", 1))  # refused: func-returns-value
 
 
@@ -60,6 +70,12 @@ async def without_await(sockets: AsyncSocketManager) -> None:
             pass
     with sockets:  # refused: attr-defined, reportGeneralTypeIssues
         pass
+
+
+async def awaited(sockets: AsyncSocketManager) -> None:
+    _, data = await sockets.recv_event("in", type=str)
+    number: int = data  # refused: assignment, reportAssignmentType
+    print(number)
 
 
 async def awaited_in_vain(sockets: SocketManager) -> None:

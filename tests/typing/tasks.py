@@ -41,6 +41,15 @@ async def events(sockets: AsyncSocketManager) -> None:
         assert_type(change, ConnectionEvent)
 
 
+async def typed_events(sockets: AsyncSocketManager) -> None:
+    assert_type(await sockets.recv_event("in", "jobs", type=Job), Event[Job])
+    assert_type(await sockets.recv_event_safe("in", type=Job), Event[Job] | None)
+    assert_type(sockets.subscribe("in", type=Job), AsyncGenerator[Event[Job], None])
+    async for _, job in sockets.subscribe("in", "jobs", type=Job):
+        assert_type(job, Job)
+    assert_type(await sockets.recv_from("router", type=Job), Envelope[Job])
+
+
 async def frames(sockets: AsyncSocketManager) -> None:
     assert_type(await sockets.recv_multipart("in"), list[bytes])
     assert_type(await sockets.recv_multipart("in", copy=False), list[memoryview])
@@ -55,4 +64,6 @@ async def sending() -> None:
         sockets.ensure_and_bind("out", zmq.PUB, "inproc://out")
         assert_type(await sockets.send_safe("out", 1), bool)
         await sockets.publish("out", "prices", {"gold": 1})
+        await sockets.serve("server", answer)
         await sockets.serve("server", answer, type=Job)
+        await sockets.serve("server", len, type=str)
