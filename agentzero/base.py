@@ -49,7 +49,8 @@ class BaseManager(Books[B]):
 
         Raises:
             SocketNotFound: there is no socket of that name.
-            SocketBindError: with socket, address and cause; nothing has changed.
+            SocketBindError: with socket, address and cause; nothing has changed. An address that is
+                in use is tried for a tenth of a second, as one that was just left may still be.
 
         >>> import zmq
         >>> from agentzero import SocketManager

@@ -506,10 +506,15 @@ class Channel:
             for waiter in self._waiters:
                 waiter.wake()
             self._waiters.clear()
-            if not self.socket.closed:
+            if not self.socket.closed and not self._may_hold_messages:
                 self._free_addresses()
             if not self._attending:
                 self._release()
+
+    @property
+    def _may_hold_messages(self) -> bool:
+        # libzmq drops what the peers of an address are still to be sent where it is unbound.
+        return bool(self.sent) or getattr(self.socket, "by_hand", True)
 
     def _free_addresses(self) -> None:
         # The socket itself lives on until its waiters have left, and libzmq's reaper comes by.

@@ -10,11 +10,15 @@ from typing import Any
 
 import zmq
 
+from agentzero.backends.native import native
 from agentzero.channel import Channel
 from agentzero.errors import SocketBindError, SocketClosed, SocketConnectError
 from agentzero.util import fix_zeromq_tcp_address
 
 __all__ = ["Endpoint", "attach", "attached", "checked", "detach", "reconnect", "redial", "resolved"]
+
+# How often, and after how many seconds, an address is tried again that is in use.
+TRIES, PAUSE = 20, 0.005
 
 TCP = re.compile(r"tcp://(?P<host>.+):(?P<port>\*|\d+)", re.DOTALL)
 
@@ -108,7 +112,7 @@ def attach(channel: Channel, endpoint: Endpoint) -> Endpoint:
         with channel.using() as socket, channel.unheard():
             if endpoint.bound:
                 socket.set(zmq.IPV6, endpoint.address.startswith("tcp://["))
-                socket.bind(endpoint.address)
+                _bind(socket, endpoint.address)
                 actual = socket.get(zmq.LAST_ENDPOINT).decode()
                 endpoint = replace(endpoint, address=actual)
             else:
@@ -118,6 +122,20 @@ def attach(channel: Channel, endpoint: Endpoint) -> Endpoint:
     except (zmq.ZMQError, ValueError) as error:
         doing = "bind" if endpoint.bound else "connect"
         raise _failed(doing, channel, endpoint.given, error) from error
+
+
+def _bind(socket: Any, address: str) -> None:
+    """Bind; an address that was just left is free once libzmq's own threads have come by."""
+    for _ in range(TRIES):
+        try:
+            socket.bind(address)
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EADDRINUSE:
+                raise
+            native("time", "sleep")(PAUSE)
+        else:
+            return
+    socket.bind(address)
 
 
 def _check_protected(channel: Channel, endpoint: Endpoint) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +18,9 @@ from agentzero import SocketManager
 from agentzero.errors import ManagerClosed, SocketClosed
 
 Make = Callable[..., Any]
+
+PATIENCE = 20.0
+LARGE = 30  # messages of a megabyte, more than the system's buffers take
 
 WAITS: dict[str, Callable[[SocketManager], object]] = {
     "recv": lambda sockets: sockets.recv("in"),
@@ -314,3 +320,31 @@ def test_the_address_of_a_closed_socket_is_free_at_once(
         for task in waits:
             with pytest.raises(SocketClosed):
                 task.result()
+
+
+@pytest.mark.parametrize("transport", ["tcp://127.0.0.1:*", "ipc://{folder}/out"])
+@pytest.mark.parametrize("all_of_it", [False, True], ids=["socket", "manager"])
+def test_what_a_bound_socket_has_sent_arrives_when_it_is_closed(
+    manager: Make, peer: Make, tmp_path: Path, transport: str, all_of_it: bool
+) -> None:
+    sockets = manager(linger=PATIENCE)
+    sockets.ensure_and_bind("out", zmq.PUSH, transport.format(folder=tmp_path))
+    receiver = peer(zmq.PULL, connect=sockets.endpoints("out")[0])
+    for _ in range(LARGE):
+        sockets.send_multipart("out", [b"x" * 1_000_000])
+    with ThreadPoolExecutor() as threads:  # closing all of it waits until that is taken
+        closing = threads.submit(sockets.close_all if all_of_it else partial(sockets.close, "out"))
+        for _ in range(LARGE):
+            assert len(receiver.recv()) == 1_000_000
+        closing.result()
+
+
+def test_the_address_of_a_closed_socket_that_has_sent_is_free_soon(sockets: SocketManager) -> None:
+    sockets.ensure_and_bind("first", zmq.XPUB, "tcp://127.0.0.1:*")
+    [address] = sockets.endpoints("first")
+    sockets.publish("first", "topic", 1)
+    sockets.close("first")
+    for number in range(50):
+        sockets.ensure_and_bind(f"{number}", zmq.XPUB, address)
+        sockets.publish(f"{number}", "topic", 1)
+        sockets.close(f"{number}")

@@ -69,8 +69,6 @@ def _send_the_rest(sockets: SocketManager, patience: float) -> None:
         socket = sockets.get_by_name(name)
         if socket.get(zmq.TYPE) not in (zmq.SUB, zmq.XSUB):
             socket.set(zmq.LINGER, -1)  # only so can be told whether all was sent
-        # Not unbound first, as the manager does: libzmq drops then what a peer is still to get.
-        socket.close()
     sockets.close_all()
     if not sockets.context.closed:
         raise click.ClickException(f"not all was taken in {patience:g} s: messages were dropped")
