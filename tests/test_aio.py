@@ -21,7 +21,7 @@ import zmq.asyncio
 
 from agentzero import AsyncSocketManager, SocketManager, steps
 from agentzero.errors import AgentZeroSocketError, PluginError, SocketClosed, SocketTimeout
-from tests.processes import START, eventually, running
+from tests.processes import START, eventually, is_asleep, running
 
 LOOPS = ["asyncio", "uvloop"]
 
@@ -374,6 +374,7 @@ def test_ctrl_c_ends_the_process(loop: str) -> None:
     """
     with running("-c", program, measured=False) as process:
         assert process.line() == "waiting"
+        eventually(lambda: is_asleep(process.pid))
         process.interrupt()
         ended = process.end(within=START)
     assert ended.err.splitlines()[-1] == "KeyboardInterrupt"

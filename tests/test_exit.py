@@ -12,7 +12,7 @@ from contextlib import ExitStack
 import pytest
 import zmq
 
-from tests.processes import START, Ended, run, running
+from tests.processes import START, Ended, eventually, is_asleep, run, running
 
 BACKENDS = ["threads", "gevent"]
 SLACK = 8.0  # what an end may take beyond the linger, in seconds
@@ -300,6 +300,7 @@ def test_ctrl_c_ends_a_wait_and_the_process(use: str, backend: str) -> None:
     program = PRELUDE + TELLS_SOON + IDLE + "tell_soon()\n" + WAITING[use]
     with running("-c", program, "", backend, "30") as process:
         assert process.line() == "waiting"
+        eventually(lambda: is_asleep(process.pid))
         process.interrupt()
         ended = process.end(SLACK)
     assert ended.code == -signal.SIGINT
@@ -315,6 +316,7 @@ def test_ctrl_c_ends_the_wait_for_the_linger(
     program = PRELUDE + TELLS_SOON + SENDS_AND_TELLS + ENDINGS[ending]
     with running("-c", program, address(nobody), backend, "30") as process:
         assert process.line() == "waiting"
+        eventually(lambda: is_asleep(process.pid))
         process.interrupt()
         process.end(SLACK)
 
