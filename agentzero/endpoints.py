@@ -17,8 +17,8 @@ from agentzero.util import fix_zeromq_tcp_address
 
 __all__ = ["Endpoint", "attach", "attached", "checked", "detach", "reconnect", "redial", "resolved"]
 
-# How often, and after how many seconds, an address is tried again that is in use.
-TRIES, PAUSE = 20, 0.005
+# How often an address is tried that is in use, and the seconds between two tries.
+TRIES, PAUSE = 21, 0.005
 
 TCP = re.compile(r"tcp://(?P<host>.+):(?P<port>\*|\d+)", re.DOTALL)
 
@@ -126,16 +126,14 @@ def attach(channel: Channel, endpoint: Endpoint) -> Endpoint:
 
 def _bind(socket: Any, address: str) -> None:
     """Bind; an address that was just left is free once libzmq's own threads have come by."""
-    for _ in range(TRIES):
+    for tries_left in reversed(range(TRIES)):
         try:
             socket.bind(address)
-        except zmq.ZMQError as error:
-            if error.errno != zmq.EADDRINUSE:
-                raise
-            native("time", "sleep")(PAUSE)
-        else:
             return
-    socket.bind(address)
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EADDRINUSE or not tries_left:
+                raise
+        native("time", "sleep")(PAUSE)
 
 
 def _check_protected(channel: Channel, endpoint: Endpoint) -> None:

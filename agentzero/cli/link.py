@@ -66,9 +66,9 @@ def managing(
 def _send_the_rest(sockets: SocketManager, patience: float) -> None:
     sockets.linger = patience
     for name in sockets.names():
-        socket = sockets.get_by_name(name)
-        if socket.get(zmq.TYPE) not in (zmq.SUB, zmq.XSUB):
-            socket.set(zmq.LINGER, -1)  # only so can be told whether all was sent
+        if sockets.get_by_name(name).get(zmq.LINGER):  # a SUB has none
+            # Only so can be told whether all was sent.
+            sockets.set_socket_option(name, zmq.LINGER, -1)
     sockets.close_all()
     if not sockets.context.closed:
         raise click.ClickException(f"not all was taken in {patience:g} s: messages were dropped")
