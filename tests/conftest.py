@@ -8,6 +8,7 @@ manager hands each verb that can wait to the loop, and waits for it there.
 
 from __future__ import annotations
 
+import gc
 import inspect
 import threading
 import time
@@ -267,6 +268,17 @@ def sockets(manager: Callable[..., SocketManager]) -> SocketManager:
 def codec(request: pytest.FixtureRequest) -> str:
     """The name of a serializer."""
     return str(request.param)
+
+
+@pytest.fixture
+def no_collection() -> Iterator[None]:
+    """Let no garbage be collected where a test drives the stack to its limit.
+
+    What other tests have left would be destroyed there, and its destructors would hit the limit.
+    """
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture

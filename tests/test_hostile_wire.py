@@ -32,6 +32,8 @@ from tests.strangers import (
 
 Make = Callable[..., Any]
 
+pytestmark = pytest.mark.usefixtures("no_collection")
+
 BAD: dict[str, dict[str, bytes]] = {
     "json": {
         "empty": b"",

@@ -230,6 +230,7 @@ class TestWhatNoSerializerCanWrite:
         assert manager.event.data["args"] == ["a", published]
         assert manager.event.data["field"] == published
 
+    @pytest.mark.usefixtures("no_collection")
     @pytest.mark.parametrize("make", [Mute, circular, deep, threading.Lock, lambda: 10**5000])
     def test_the_record_arrives_whatever_the_argument(
         self, logger: logging.Logger, manager: Manager, make: Callable[[], object]

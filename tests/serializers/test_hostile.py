@@ -26,6 +26,7 @@ def label(value: object) -> str:
     return repr(value[:12]) if isinstance(value, bytes) else str(value)
 
 
+@pytest.mark.usefixtures("no_collection")
 @pytest.mark.parametrize(("name", "raw"), CASES, ids=label)
 def test_malformed_bytes_are_an_error_that_carries_them(name: str, raw: bytes) -> None:
     serializer = resolve(name)
