@@ -82,4 +82,5 @@ class XpubChannel(Channel):
 
     def too_few(self, topic: bytes, count: int) -> str:
         """Return what was in vain."""
-        return f"{self.subscriptions(topic)} of {count} subscriptions to {topic!r} on"
+        text = topic.decode(errors="backslashreplace")
+        return f"{self.subscriptions(topic)} of {count} subscriptions to {text!r} on"

@@ -28,7 +28,13 @@ from agentzero.errors import PluginError
 __all__ = ["bench"]
 
 LINE = "{:<9} {:>10} {:>8} {:>12} {:>10} {:>9} {:>9} {:>9}"
+LARGEST = 1 << 30  # both processes hold several messages of that size
+
 HEADINGS = ("pattern", "msgs", "size", "msgs/s", "MB/s", "p50 us", "p99 us", "max us")
+
+
+def _backends(_context: click.Context, _option: click.Parameter, begun: str) -> list[str]:
+    return [name for name in backends.available() if name.startswith(begun)]
 
 
 class Row(NamedTuple):
@@ -57,10 +63,13 @@ class Row(NamedTuple):
     help="What to measure; repeat it for more. Without it, all are.",
 )
 @number_option("--msgs", "How many messages.", 20_000)
-@number_option("--size", "How many characters each holds, or bytes with --raw.", 128, least=0)
+@number_option(
+    "--size", "How many characters each holds, or bytes with --raw.", 128, least=0, most=LARGEST
+)
 @click.option(
     "--backend",
     metavar="NAME",
+    shell_complete=_backends,
     envvar="AGENTZERO_BACKEND",
     show_envvar=True,
     default="threads",

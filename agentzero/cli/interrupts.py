@@ -1,4 +1,4 @@
-"""Ctrl-C is heard, whatever it comes upon."""
+"""Ctrl-C and SIGTERM are heard, whatever they come upon."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from contextlib import contextmanager
 from threading import Timer, main_thread
 from types import TracebackType
 
-__all__ = ["every_ctrl_c_heard"]
+__all__ = ["Terminated", "every_ctrl_c_heard"]
 
 SOON = 0.01  # seconds: by then the destructor is over
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came; commands end as they do after Ctrl-C."""
+
+
 @contextmanager
 def every_ctrl_c_heard() -> Iterator[None]:
-    """Press Ctrl-C once more where the KeyboardInterrupt could not be raised: in a destructor.
+    """Send the signal once more whose KeyboardInterrupt could not be raised: in a destructor.
 
     pyzmq runs signal handlers when it frees a frame, and Python swallows what they raise there. In
     a loop that receives without a pause, that is where one Ctrl-C of twenty comes.
@@ -32,7 +36,9 @@ def every_ctrl_c_heard() -> Iterator[None]:
 
 def _press_again(swallowed: sys.UnraisableHookArgs) -> None:
     if issubclass(swallowed.exc_type, KeyboardInterrupt):
-        again = Timer(SOON, signal.pthread_kill, [main_thread().ident, signal.SIGINT])
+        terminated = issubclass(swallowed.exc_type, Terminated)
+        number = signal.SIGTERM if terminated else signal.SIGINT
+        again = Timer(SOON, signal.pthread_kill, [main_thread().ident, number])
         again.daemon = True
         again.start()
     else:

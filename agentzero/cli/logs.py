@@ -32,6 +32,10 @@ STYLES = {
 }
 
 
+def _levels(_context: click.Context, _option: click.Parameter, begun: str) -> list[str]:
+    return [name for name in logging.getLevelNamesMapping() if name.startswith(begun.upper())]
+
+
 def _level(context: click.Context, parameter: click.Parameter, word: str) -> int:
     known = logging.getLevelNamesMapping()
     if word.upper() in known:
@@ -54,6 +58,7 @@ class Published(NamedTuple):
 @click.option(
     "--level",
     callback=_level,
+    shell_complete=_levels,
     default="NOTSET",
     metavar="LEVEL",
     help="Leave out records below this level, such as WARNING, or 30.",

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 import click
 
 from agentzero.errors import PluginError
-from agentzero.serializers import BaseSerializer, Serializer, resolve
+from agentzero.serializers import BaseSerializer, Serializer, available, resolve
 
 __all__ = [
     "Command",
@@ -82,12 +82,12 @@ def seconds_option(
 
 
 def number_option(
-    name: str, does: str, default: int | None = None, *, least: int = 1
+    name: str, does: str, default: int | None = None, *, least: int = 1, most: int | None = None
 ) -> Callable[[Command], Command]:
-    """Return an option of that name, which is a whole number, `least` or more."""
+    """Return an option of that name, which is a whole number, between these bounds."""
     return click.option(
         name,
-        type=click.IntRange(min=least),
+        type=click.IntRange(least, most),
         metavar="N",
         default=default,
         show_default=True,
@@ -100,9 +100,14 @@ def count_option(does: str) -> Callable[[Command], Command]:
     return number_option("--count", does)
 
 
+def _serializers(_context: click.Context, _option: click.Parameter, begun: str) -> list[str]:
+    return [name for name in available() if name.startswith(begun)]
+
+
 serializer_option: Final = click.option(
     "--serializer",
     metavar="NAME",
+    shell_complete=_serializers,
     envvar="AGENTZERO_SERIALIZER",
     show_envvar=True,
     default="json",

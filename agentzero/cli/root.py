@@ -13,6 +13,7 @@ import click
 
 from agentzero import __version__
 from agentzero.cli import INTERRUPTED
+from agentzero.cli.interrupts import Terminated
 from agentzero.cli.lazy import LazyGroup
 from agentzero.cli.output import warn
 from agentzero.errors import AgentZeroSocketError
@@ -37,10 +38,6 @@ COMMANDS = {
 }
 
 TERMINATED = 143  # as of a process that SIGTERM ended
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM came; commands end as they do after Ctrl-C."""
 
 
 @click.group(
@@ -95,6 +92,8 @@ def run() -> int:
     except OSError as error:
         sys.stdout = io.StringIO()  # or else Python writes the rest of it when it ends
         return _failed(error, 1)
+    except MemoryError:
+        return _failed("there is not enough memory", 1)
     except ModuleNotFoundError as error:
         if "agentzero[" not in str(error):
             raise

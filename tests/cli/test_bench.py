@@ -72,6 +72,7 @@ def test_whoever_looks_on_is_told_what_is_measured() -> None:
         (("--serializer", "jason"), "did you mean 'json'?"),
         (("--pattern", "pair"), "'pair' is not one of"),
         (("--msgs", "0"), "0 is not in the range"),
+        (("--size", "100000000000"), "100000000000 is not in the range"),
     ],
 )
 def test_what_cannot_be_measured_is_wrong_usage(
@@ -111,3 +112,13 @@ def test_the_far_end_ends_with_its_parent() -> None:
         timeout=START,
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
+
+
+def test_too_little_memory_is_told_in_words(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_little(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("agentzero.cli.bench.measure", too_little)
+    ran = agent("bench", *FEW)
+    assert ran.code == 1
+    assert ran.err.endswith("Error: there is not enough memory\n")

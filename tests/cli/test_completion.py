@@ -36,6 +36,9 @@ def test_another_shell_is_wrong_usage(agent: Agent) -> None:
         ("agentzero logs --le", b"plain,--level"),
         ("agentzero pipeline sub", b"plain,submit"),
         ("agentzero bench --pattern re", b"plain,req-rep"),
+        ("agentzero bench --backend ge", b"plain,gevent"),
+        ("agentzero req --serializer ms", b"plain,msgpack"),
+        ("agentzero logs --level w", b"plain,WARN plain,WARNING"),
     ],
 )
 def test_what_is_typed_is_completed(
@@ -51,4 +54,4 @@ def test_what_is_typed_is_completed(
     with pytest.raises(SystemExit) as ended:
         agent()
     assert ended.value.code == 0
-    assert capsysbinary.readouterr().out.splitlines() == [completed]
+    assert capsysbinary.readouterr().out.splitlines() == completed.split()

@@ -1,4 +1,4 @@
-"""Ctrl-C is heard also where Python swallows what is raised."""
+"""Ctrl-C and SIGTERM are heard also where Python swallows what is raised."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from tests.processes import START, run
 
 PROGRAM = """
 import signal, time
-from agentzero.cli.interrupts import every_ctrl_c_heard
+from agentzero.cli.interrupts import Terminated, every_ctrl_c_heard
+
+def terminate(*_):
+    raise Terminated
+
+signal.signal(signal.SIGTERM, terminate)
 
 class Frame:
     def __del__(self):
@@ -18,15 +23,18 @@ try:
     with every_ctrl_c_heard():
         Frame()
         time.sleep({seconds})
-except KeyboardInterrupt:
-    print("heard")
+except KeyboardInterrupt as error:
+    print(type(error).__name__)
 """
 
 
-def test_ctrl_c_that_a_destructor_swallows_is_raised_after_it() -> None:
-    program = PROGRAM.format(freed="signal.raise_signal(signal.SIGINT)", seconds=2 * START)
+@pytest.mark.parametrize(
+    ("signal", "raised"), [("SIGINT", "KeyboardInterrupt\n"), ("SIGTERM", "Terminated\n")]
+)
+def test_what_a_destructor_swallows_is_raised_after_it(signal: str, raised: str) -> None:
+    program = PROGRAM.format(freed=f"signal.raise_signal(signal.{signal})", seconds=2 * START)
     ended = run("-c", program, within=START)
-    assert (ended.code, ended.out, ended.err) == (0, "heard\n", "")
+    assert (ended.code, ended.out, ended.err) == (0, raised, "")
 
 
 def test_it_is_heard_while_the_command_starts() -> None:

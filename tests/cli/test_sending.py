@@ -115,7 +115,7 @@ def test_pub_need_not_wait(agent: Agent, peer: Peer) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["pub", "--bind", "tcp://127.0.0.1:*", "sky"], "0 of 1 subscriptions to b'sky'"),
+        (["pub", "--bind", "tcp://127.0.0.1:*", "sky"], "0 of 1 subscriptions to 'sky'"),
         (["push", REFUSED], "no room to send"),
     ],
 )
