@@ -172,11 +172,6 @@ CLAIMS = [
         "pynng receives less than a quarter of what AgentZero does with threads",
         lambda f: ratio(f, "pynng", THREADS, RECEIVED) < 0.25,
     ),
-    Claim(
-        "comparison",
-        "answers a question sooner than AgentZero does with asyncio",
-        lambda f: ratio(f, "pynng", ASYNCIO, ANSWERED) < 1,
-    ),
 ]
 
 
