@@ -42,6 +42,7 @@ def read(*chunks: bytes) -> list[list[dict[str, object]]]:
         ([b"{}\r\n{}\r\n"], [[{}, {}]]),
         ([b'{"a"', b': 1}\n{"a": 2}', b"\n"], [[{"a": 1}], [{"a": 2}]]),
         ([b'{"a": "\xc3', b'\xa9"}\n'], [[{"a": "é"}]]),
+        ([b'{"a": "', *[b"long " * 1000] * 200, b'"}\n'], [[{"a": "long " * 200_000}]]),
     ],
 )
 def test_lines_come_whole_however_they_are_cut(

@@ -41,6 +41,13 @@ def test_output_that_cannot_be_written_is_an_error() -> None:
     assert (ended.returncode, ended.stderr) == (1, "Error: [Errno 28] No space left on device\n")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="its shells close no standard output")
+def test_closed_output_is_an_error() -> None:
+    command = f"'{sys.executable}' -m agentzero --version >&-"
+    ended = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, timeout=START)
+    assert (ended.returncode, ended.stderr) == (1, "Error: standard output is closed\n")
+
+
 def test_the_first_help_imports_no_command() -> None:
     program = (
         "import sys; sys.argv = ['agentzero', '--help'];"
