@@ -142,7 +142,7 @@ def test_cbor_numbers_cost_no_more_than_their_message(head: bytes) -> None:
     began = time.perf_counter()
     with pytest.raises(DeserializationError):
         CBOR().unpack(raw)
-    assert time.perf_counter() - began < 7  # unbounded, it takes 15 seconds
+    assert time.perf_counter() - began < 1  # unbounded, it takes 15 seconds
 
 
 def test_cbor_passes_unknown_tags_on() -> None:
