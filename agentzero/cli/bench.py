@@ -16,6 +16,7 @@ import msgspec
 
 from agentzero import backends
 from agentzero.cli.options import (
+    completing,
     number_option,
     serializer_of,
     serializer_option,
@@ -28,13 +29,9 @@ from agentzero.errors import PluginError
 __all__ = ["bench"]
 
 LINE = "{:<9} {:>10} {:>8} {:>12} {:>10} {:>9} {:>9} {:>9}"
-LARGEST = 1 << 30  # both processes hold several messages of that size
-
 HEADINGS = ("pattern", "msgs", "size", "msgs/s", "MB/s", "p50 us", "p99 us", "max us")
 
-
-def _backends(_context: click.Context, _option: click.Parameter, begun: str) -> list[str]:
-    return [name for name in backends.available() if name.startswith(begun)]
+LARGEST = 1 << 30  # both processes hold several messages of that size
 
 
 class Row(NamedTuple):
@@ -69,7 +66,7 @@ class Row(NamedTuple):
 @click.option(
     "--backend",
     metavar="NAME",
-    shell_complete=_backends,
+    shell_complete=completing(backends.available),
     envvar="AGENTZERO_BACKEND",
     show_envvar=True,
     default="threads",

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Timer, main_thread
 from types import TracebackType
+from typing import Never
 
-__all__ = ["Terminated", "every_ctrl_c_heard"]
+__all__ = ["Terminated", "every_ctrl_c_heard", "sigterm_heard"]
 
 SOON = 0.01  # seconds: by then the destructor is over
 
@@ -48,3 +49,17 @@ def _press_again(swallowed: sys.UnraisableHookArgs) -> None:
 def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if not issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
+
+
+@contextmanager
+def sigterm_heard() -> Iterator[None]:
+    """Raise `Terminated` where SIGTERM comes."""
+    usual = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, usual)
+
+
+def _terminate(*_: object) -> Never:
+    raise Terminated

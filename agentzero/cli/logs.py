@@ -13,7 +13,7 @@ import zmq
 
 from agentzero import SocketManager
 from agentzero.cli.link import Link, linked
-from agentzero.cli.options import count_option, timeout_option
+from agentzero.cli.options import completing, count_option, timeout_option
 from agentzero.cli.output import one_line, show, warn
 from agentzero.cli.verbose import FORM
 from agentzero.errors import DeserializationError, SerializationError
@@ -30,10 +30,6 @@ STYLES = {
     logging.INFO: "",
     logging.NOTSET: "dim",
 }
-
-
-def _levels(_context: click.Context, _option: click.Parameter, begun: str) -> list[str]:
-    return [name for name in logging.getLevelNamesMapping() if name.startswith(begun.upper())]
 
 
 def _level(context: click.Context, parameter: click.Parameter, word: str) -> int:
@@ -58,7 +54,7 @@ class Published(NamedTuple):
 @click.option(
     "--level",
     callback=_level,
-    shell_complete=_levels,
+    shell_complete=completing(logging.getLevelNamesMapping),
     default="NOTSET",
     metavar="LEVEL",
     help="Leave out records below this level, such as WARNING, or 30.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeAlias
 
 import click
@@ -15,6 +15,7 @@ __all__ = [
     "Command",
     "Raw",
     "Seconds",
+    "completing",
     "count_option",
     "number_option",
     "seconds_option",
@@ -100,14 +101,25 @@ def count_option(does: str) -> Callable[[Command], Command]:
     return number_option("--count", does)
 
 
-def _serializers(_context: click.Context, _option: click.Parameter, begun: str) -> list[str]:
-    return [name for name in available() if name.startswith(begun)]
+def completing(
+    names: Callable[[], Iterable[str]],
+) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Return what a shell is to ask for the names that begin with a word, in either case.
+
+    >>> completing(lambda: ["WARNING", "INFO"])(None, None, "w")
+    ['WARNING']
+    """
+
+    def complete(_context: click.Context, _option: click.Parameter, begun: str) -> list[str]:
+        return [name for name in names() if name.lower().startswith(begun.lower())]
+
+    return complete
 
 
 serializer_option: Final = click.option(
     "--serializer",
     metavar="NAME",
-    shell_complete=_serializers,
+    shell_complete=completing(available),
     envvar="AGENTZERO_SERIALIZER",
     show_envvar=True,
     default="json",

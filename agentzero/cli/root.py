@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import io
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Never
 
 import click
 
 from agentzero import __version__
 from agentzero.cli import INTERRUPTED
-from agentzero.cli.interrupts import Terminated
+from agentzero.cli.interrupts import Terminated, sigterm_heard
 from agentzero.cli.lazy import LazyGroup
 from agentzero.cli.output import warn
 from agentzero.errors import AgentZeroSocketError
@@ -60,20 +56,7 @@ def agentzero() -> None:
     """
 
 
-@contextmanager
-def _sigterm_heard() -> Iterator[None]:
-    usual = signal.signal(signal.SIGTERM, _terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, usual)
-
-
-def _terminate(*_: object) -> Never:
-    raise Terminated
-
-
-@_sigterm_heard()
+@sigterm_heard()
 def run() -> int:
     """Run the command that the arguments say; return what to exit with."""
     if sys.stdout is None:

@@ -8,19 +8,14 @@ from tests.processes import START, run
 
 PROGRAM = """
 import signal, time
-from agentzero.cli.interrupts import Terminated, every_ctrl_c_heard
-
-def terminate(*_):
-    raise Terminated
-
-signal.signal(signal.SIGTERM, terminate)
+from agentzero.cli.interrupts import every_ctrl_c_heard, sigterm_heard
 
 class Frame:
     def __del__(self):
         {freed}
 
 try:
-    with every_ctrl_c_heard():
+    with every_ctrl_c_heard(), sigterm_heard():
         Frame()
         time.sleep({seconds})
 except KeyboardInterrupt as error:
